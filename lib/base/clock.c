@@ -1,0 +1,56 @@
+/* clock.c - see clock.h. */
+#include "base/clock.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <time.h>
+
+static int64_t
+read_us(clockid_t which)
+{
+    struct timespec now;
+
+    clock_gettime(which, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t
+clock_mono_us(void)
+{
+    return read_us(CLOCK_MONOTONIC);
+}
+
+int64_t
+clock_mono_ms(void)
+{
+    return clock_mono_us() / 1000;
+}
+
+int64_t
+clock_unix_us(void)
+{
+    return read_us(CLOCK_REALTIME);
+}
+
+int
+clock_left_ms(int64_t deadline_mono_ms)
+{
+    const int64_t left_ms = deadline_mono_ms - clock_mono_ms();
+
+    if (left_ms <= 0)
+        return 0;
+    return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
+}
+
+void
+clock_format_utc(int64_t unix_us, char text[CLOCK_UTC_LEN])
+{
+    const time_t seconds = (time_t)(unix_us / 1000000);
+    struct tm tm;
+    size_t len;
+
+    gmtime_r(&seconds, &tm);
+    len = strftime(text, CLOCK_UTC_LEN, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(text + len, CLOCK_UTC_LEN - len, ".%06uZ",
+             (unsigned)(unix_us % 1000000));
+}

@@ -1,0 +1,39 @@
+/*
+ * str - text to numbers with bounds, and back to hex and base64.
+ *
+ * Garbage never becomes 0: every parser reads the whole text or fails.
+ */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+/* Decimal integer within [min, max].  0, or -1 and *value untouched. */
+int str_to_int(const char *text, int64_t min, int64_t max,
+               int64_t *value) ATTR_MUST_CHECK;
+
+/* Decimal seconds such as "5", "0.25" or "45.837906927" as milliseconds,
+ * rounded up, within [min_ms, max_ms].  No sign, no exponent. */
+int str_to_ms(const char *text, int64_t min_ms, int64_t max_ms,
+              int64_t *value_ms) ATTR_MUST_CHECK;
+
+/* true/false, yes/no, on/off, 1/0, any case. */
+int str_to_bool(const char *text, bool *value) ATTR_MUST_CHECK;
+
+bool str_starts_with(const char *text, const char *prefix);
+bool str_equals_nocase(const char *a, const char *b);
+
+/* Two lower-case digits a byte and a NUL: hex holds 2 * len + 1. */
+void str_to_hex(const void *bytes, size_t len, char *hex);
+
+/* Exactly 2 * len digits, either case. */
+int str_from_hex(const char *hex, void *bytes, size_t len) ATTR_MUST_CHECK;
+
+/* Compares secrets in a time that depends on len alone. */
+bool str_equals_secret(const void *a, const void *b, size_t len);
+
+#endif

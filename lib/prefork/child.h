@@ -1,0 +1,70 @@
+/*
+ * child - what a forked process knows, and how it waits for work.
+ *
+ *     int worker_main(struct child *child)        runs after fork(2)
+ *     {
+ *         ... open connections ...
+ *         child_ready(child);
+ *         while ((fd = child_accept(child)) != -1) {
+ *             ... one request; child_hurry(child) says "cut it short" ...
+ *             child_idle(child);
+ *         }
+ *         return CHILD_EXIT_OK;
+ *     }
+ *
+ * SIGQUIT asks to leave after the present request, SIGTERM to cut it short;
+ * both only set flags and wake child_fd().  A child whose master is gone is
+ * asked to hurry, and ends itself after CHILD_ORPHAN_MS at the latest.
+ */
+#ifndef PREFORK_CHILD_H
+#define PREFORK_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "prefork/board.h"
+
+#define CHILD_ORPHAN_MS 4000 /* what an orphan has to put its affairs in order */
+
+/* Exit codes are an interface (sysexits.h names the last two). */
+enum child_exit {
+    CHILD_EXIT_OK = 0,      /* asked to leave, or served its quota */
+    CHILD_EXIT_SICK = 75,   /* cannot work now: respawn, with the brake */
+    CHILD_EXIT_CONFIG = 78, /* cannot work with this configuration */
+};
+
+/* Filled by the master; a child reads it. */
+struct child {
+    struct board *board;
+    int slot;
+    unsigned pool;
+    unsigned generation;
+    int listen_fd;      /* -1 when the pool has none */
+    int64_t quota;      /* requests before it leaves by itself; 0: no limit */
+    const void *config; /* of its generation, as the master's caller gave it */
+    struct child_private *private;
+};
+
+/* Tells the master that this child can work; stage IDLE. */
+void child_ready(struct child *child);
+
+/* Waits for a connection with EPOLLEXCLUSIVE.  Returns an owned descriptor with
+ * stage READING, or -1 when the child should leave (stage LEAVING). */
+int child_accept(struct child *child) ATTR_MUST_CHECK;
+
+/* After a request: counts it, stage IDLE, job none. */
+void child_idle(struct child *child);
+
+/* Asked to leave after the present work. */
+bool child_should_leave(struct child *child);
+
+/* Asked to cut the present work short. */
+bool child_should_hurry(struct child *child);
+
+/* Readable when one of the two above may have become true.  Level-triggered and
+ * drained by the two questions. */
+int child_fd(const struct child *child);
+
+#endif
