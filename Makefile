@@ -38,13 +38,10 @@ OPTIMIZE_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 
 LINK_asan := -fsanitize=address,undefined
 
-PACKAGES := fcgi libcurl jansson libpcre2-8 sqlite3 openssl libmicrohttpd cmocka
-# Packages are looked up only by goals that compile, after `deps` had its turn.
-PKG_CFLAGS = $(shell pkg-config --cflags libcurl jansson libpcre2-8 sqlite3 openssl libmicrohttpd)
-
-CPPFLAGS := -D_GNU_SOURCE -DTANDEM_VERSION='"$(VERSION)"' -Ilib -Iapp -MMD -MP
+CPPFLAGS := -D_GNU_SOURCE -DTANDEM_VERSION='"$(VERSION)"' -Ilib -Iapp -I$(B)/generated \
+	-MMD -MP
 CFLAGS = -std=c11 -g $(WARNINGS) $(WARNINGS_$(VARIANT)) \
-	$(OPTIMIZE_$(VARIANT)) -fstack-protector-strong -fPIE $(PKG_CFLAGS)
+	$(OPTIMIZE_$(VARIANT)) -fstack-protector-strong -fPIE
 LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LINK_$(VARIANT))
 LIBS := -lfcgi -lcurl -ljansson -lpcre2-8 -lsqlite3 -lssl -lcrypto
 
@@ -64,8 +61,8 @@ obj = $(patsubst %.c,$(B)/%.o,$(1))
 PROGRAMS := $(B)/tandemd $(B)/tandemctl $(B)/modelsim
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_C))
 
-.PHONY: all deps programs unit run test test-unit test-e2e bench install clean \
-	format check-format check-layers
+.PHONY: all deps deps-test programs unit run test test-unit test-e2e bench \
+	install format clean
 
 all: programs
 
@@ -113,7 +110,59 @@ $(B)/%.o: %.c
 
 .PRECIOUS: $(B)/%.o
 
+# The embedded ledger's schema as bytes, for schema.c.
+$(B)/generated/ledger/schema.inc: sql/sqlite/schema.sql
+	@mkdir -p $(@D)
+	@od -An -v -tu1 $< | sed 's/[0-9][0-9]*/&,/g' >$@
+
+$(B)/app/ledger/schema.o: $(B)/generated/ledger/schema.inc
+
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# ---- run, test, install --------------------------------------------------
+
+run: programs
+	@TANDEM_BUILD=$(B) conf/dev/run.sh
+
+# Everything that is checked: both compilers, the sanitizers, the layers, unit
+# tests in all three builds, and the real programs behind real web servers.
+test: deps-test
+	@tests/run.sh
+
+deps-test:
+	@conf/dev/deps.sh valgrind clang-format mandoc nghttp2-client nodejs npm
+
+# One variant's unit tests; tests/run.sh calls it for each variant.
+test-unit: unit
+	@tests/run_unit.sh $(UNIT_TESTS)
+
+test-e2e: programs
+	@TANDEM_BUILD=$(B) /usr/bin/python3 -m pytest -q $(T) tests/process tests/e2e
+
+bench: programs
+	@TANDEM_BUILD=$(B) tests/bench/run.sh
+
+install: programs
+	install -D -m 0755 $(B)/tandemd $(DESTDIR)$(PREFIX)/sbin/tandemd
+	install -D -m 0755 $(B)/tandemctl $(DESTDIR)$(PREFIX)/bin/tandemctl
+	install -D -m 0755 $(B)/modelsim $(DESTDIR)$(PREFIX)/bin/modelsim
+	install -D -m 0640 conf/tandem.conf \
+		$(DESTDIR)$(PREFIX)/share/tandem/tandem.conf
+	install -D -m 0644 conf/lighttpd/tandem.conf \
+		$(DESTDIR)$(PREFIX)/share/tandem/lighttpd.conf
+	install -D -m 0644 conf/apache/tandem.conf \
+		$(DESTDIR)$(PREFIX)/share/tandem/apache.conf
+	install -D -m 0644 docs/tandemd.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/tandemd.8
+	install -D -m 0644 docs/tandem.conf.5 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/tandem.conf.5
+	install -D -m 0644 docs/tandemctl.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man1/tandemctl.1
+	install -D -m 0644 docs/modelsim.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man1/modelsim.1
+
+format:
+	clang-format -i $$(find app lib tests -name '*.[ch]')
 
 clean:
 	rm -rf build

@@ -119,11 +119,18 @@ buf_consume(struct buf *buf, size_t len)
 }
 
 void
+buf_truncate(struct buf *buf, size_t len)
+{
+    assert(len <= buf->len);
+    buf->len = len;
+    if (buf->bytes != NULL)
+        buf->bytes[len] = '\0';
+}
+
+void
 buf_clear(struct buf *buf)
 {
-    buf->len = 0;
-    if (buf->bytes != NULL)
-        buf->bytes[0] = '\0';
+    buf_truncate(buf, 0);
 }
 
 void

@@ -35,8 +35,8 @@ void buf_close(struct buf *buf);
 
 enum buf_status buf_append(struct buf *buf, const void *bytes,
                            size_t len) ATTR_MUST_CHECK;
-enum buf_status buf_append_str(struct buf *buf, const char *text)
-    ATTR_MUST_CHECK;
+enum buf_status buf_append_str(struct buf *buf,
+                               const char *text) ATTR_MUST_CHECK;
 enum buf_status buf_printf(struct buf *buf, const char *fmt, ...)
     ATTR_PRINTF(2, 3) ATTR_MUST_CHECK;
 
@@ -47,6 +47,9 @@ void buf_commit(struct buf *buf, size_t len);
 
 /* Drops the first len bytes, moving the rest to the front. */
 void buf_consume(struct buf *buf, size_t len);
+
+/* Keeps only the first len bytes, which are not more than there are. */
+void buf_truncate(struct buf *buf, size_t len);
 
 /* Forgets the content and keeps the memory. */
 void buf_clear(struct buf *buf);

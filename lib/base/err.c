@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void
-format(struct err *err, enum err_kind kind, const char *fmt, va_list args)
+static void ATTR_PRINTF(3, 0)
+    format(struct err *err, enum err_kind kind, const char *fmt, va_list args)
 {
     err->kind = kind;
     vsnprintf(err->text, sizeof(err->text), fmt, args);
@@ -39,8 +39,7 @@ err_set_errno(struct err *err, enum err_kind kind, const char *fmt, ...)
     format(err, kind, fmt, args);
     va_end(args);
     len = strlen(err->text);
-    snprintf(err->text + len, sizeof(err->text) - len, ": %s",
-             strerror(saved));
+    snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(saved));
     errno = saved;
     return -1;
 }

@@ -20,8 +20,9 @@
  * from the environment, http and https only, one shared certificate store.
  *
  * http_global_init() is called once per process tree, before the first fork;
- * it also warms the TLS stack up so that children share those pages.
- * This module does not log, exit or fork.
+ * it also warms the TLS stack up so that children share those pages.  The
+ * program ignores SIGPIPE.  Callbacks run inside http_turn() and may call only
+ * http_call_result().  This module does not log, exit or fork.
  */
 #ifndef CLIENT_HTTP_H
 #define CLIENT_HTTP_H
@@ -32,6 +33,8 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+
+#define HTTP_MAX_EXTRA 16 /* descriptors that one turn can watch besides */
 
 struct http;
 struct http_call;
@@ -56,8 +59,8 @@ enum http_sink_status {
 typedef enum http_sink_status (*http_sink)(void *arg, const char *bytes,
                                            size_t len);
 
-/* Called for each header line of the final response, without CRLF.  May be
- * NULL. */
+/* Called for each "Name: value" line of the final response, without CRLF; not
+ * for the status line, 1xx responses and trailers.  May be NULL. */
 typedef void (*http_on_header)(void *arg, const char *line, size_t len);
 
 /* url and headers are copied; body and arg are borrowed until the call is
@@ -67,10 +70,10 @@ struct http_request {
     const char *const *headers; /* "Name: value" lines, then NULL; or NULL */
     const char *body;           /* NULL for GET, else POST */
     size_t body_len;
-    int64_t connect_ms;        /* name, TCP and TLS together */
-    int64_t first_byte_ms;     /* from start to HTTP_SINK_FIRST */
-    int64_t idle_ms;           /* between any two reads of body bytes */
-    int64_t deadline_mono_ms;  /* for all of it; must be set */
+    int64_t connect_ms;       /* name, TCP and TLS together */
+    int64_t first_byte_ms;    /* from start to HTTP_SINK_FIRST */
+    int64_t idle_ms;          /* between any two reads of body bytes */
+    int64_t deadline_mono_ms; /* for all of it; must be set */
     http_sink sink;
     http_on_header on_header;
     void *arg;
@@ -78,12 +81,12 @@ struct http_request {
 
 enum http_outcome {
     HTTP_PENDING = 0,
-    HTTP_DONE,            /* a response ended as curl sees it; look at status */
+    HTTP_DONE, /* a response ended as curl sees it; look at status */
     HTTP_TIMEOUT_CONNECT,
     HTTP_TIMEOUT_FIRST,
     HTTP_TIMEOUT_IDLE,
     HTTP_TIMEOUT_TOTAL,
-    HTTP_STOPPED,         /* the sink said stop */
+    HTTP_STOPPED, /* the sink said stop */
     HTTP_TOO_LARGE,
     HTTP_CUT,             /* the connection broke after the response began */
     HTTP_CONNECTION_LOST, /* it broke before a byte of response */
@@ -91,21 +94,25 @@ enum http_outcome {
     HTTP_TLS_FAILED,
 };
 
+/* While the call is pending, status, content_type, first_byte_us and
+ * body_bytes already say what is known so far. */
 struct http_result {
     enum http_outcome outcome;
-    long status;               /* 0 when no status line arrived */
+    long status; /* 0 when no status line arrived */
     int64_t started_mono_us;
-    int64_t connected_us;      /* since started; 0 on a reused connection */
-    int64_t first_byte_us;     /* first body byte since started; -1 if none */
+    int64_t connected_us;  /* since started; 0 on a reused connection */
+    int64_t first_byte_us; /* first body byte since started; -1 if none */
     int64_t total_us;
     size_t body_bytes;
-    bool reused;               /* the connection was not new */
-    const char *content_type;  /* never NULL; borrowed from the call */
-    const char *reason;        /* never NULL; curl's words, without URL secrets */
+    bool reused;              /* it began on a kept connection */
+    const char *content_type; /* never NULL; borrowed from the call */
+    const char *reason; /* never NULL; curl's words, without URL secrets */
 };
 
 /* An extra descriptor to watch in the same poll(2).  events and revents as in
- * poll(2); fd -1 is skipped. */
+ * poll(2), save that a hang-up or an error shows as POLLIN, asked for or not:
+ * drop the descriptor once it said so, or every turn returns at once.  It must
+ * be open; -1 is skipped. */
 struct http_fd {
     int fd;
     short events;
@@ -116,7 +123,8 @@ struct http *http_new(const struct http_limits *limits,
                       struct err *err) ATTR_MUST_CHECK;
 void http_free(struct http *http);
 
-/* The call is owned; give it back with http_call_free() before http_free(). */
+/* The call is owned; give it back with http_call_free() before http_free().
+ * ERR_LIMIT when max_calls are running. */
 struct http_call *http_start(struct http *http,
                              const struct http_request *request,
                              struct err *err) ATTR_MUST_CHECK;

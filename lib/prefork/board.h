@@ -42,6 +42,8 @@ struct board_view {
 
 struct board;
 
+/* 1 to 65536 slots; while a reload runs a pool may have twice its maximum of
+ * children.  NULL on ERR_SYSTEM or ERR_LIMIT. */
 struct board *board_new(size_t slot_count, struct err *err) ATTR_MUST_CHECK;
 void board_free(struct board *board);
 size_t board_slot_count(const struct board *board);
@@ -58,7 +60,8 @@ void board_release(struct board *board, size_t slot);
 
 void board_set_stage(struct board *board, size_t slot, enum board_stage stage,
                      int64_t deadline_mono_ms);
-void board_set_job(struct board *board, size_t slot, const struct uuid *job);
+void board_set_job(struct board *board, size_t slot,
+                   const struct uuid *job); /* copied; NULL for none */
 void board_count_done(struct board *board, size_t slot);
 
 /* ---- for everybody ---- */

@@ -11,7 +11,18 @@
  *   second TERM, INT   hurry: children cut it short
  *   SIGUSR1        on_rotate(), also in children through their own handler
  *
- * Knows nothing of FastCGI, HTTP or databases.
+ * A reload that comes during another one, or before the first generation is
+ * ready, is done afterwards.  A new generation that does not get ready (three
+ * failures in a row, a child's exit code 78, or 30 s) is abandoned, and the old
+ * one stays.
+ *
+ * Stopping goes by stop_order: the next pools are asked only when nobody of the
+ * former is left; until then their dead are still replaced.
+ *
+ * Takes the signals itself, by sig_open(), once per process, and keeps them
+ * after the end, so that a late one cannot kill a caller who tidies up.  Waits
+ * for every child of the process.  Logs.  Knows nothing of FastCGI, HTTP or
+ * databases.
  */
 #ifndef PREFORK_MASTER_H
 #define PREFORK_MASTER_H
@@ -41,23 +52,26 @@ struct master_pool {
                            * before it starts the new one */
 };
 
-/* What the caller supplies.  Pools may change in a reload (sizes, quota), not
+/* What the caller supplies; each may be NULL.  Pools may change in a reload (sizes, quota), not
  * in number, order, main, name or listen_fd. */
 struct master_hooks {
     void *arg;
 
     /* Parse aside.  On success *config is the new configuration and pools are
-     * updated; on failure nothing changes and err says why, for the log. */
+     * updated; on failure nothing changes and err says why, for the log.  When
+     * the new generation is abandoned later, the pools get back what they were
+     * and the new configuration is forgotten. */
     int (*reload)(void *arg, struct master_pool *pools, const void **config,
                   struct err *err);
 
-    /* No child uses this configuration any more. */
+    /* No child uses this configuration any more, and none will.  The one in
+     * use at the end is not forgotten. */
     void (*forget)(void *arg, const void *config);
 
-    /* SIGUSR1: reopen logs. */
+    /* SIGUSR1: reopen logs.  Called in the master and in each child. */
     void (*rotate)(void *arg);
 
-    /* Draining begins: stop listening where that is ours to do. */
+    /* Draining begins: stop listening where that is ours to do.  Once. */
     void (*draining)(void *arg);
 
     /* Once per tick, at most every 250 ms: gauges and the like. */
@@ -78,7 +92,8 @@ struct master_config {
 };
 
 /* Runs until everything has stopped.  Returns an exit code: 0 after an orderly
- * stop, 78 when no child ever became ready. */
+ * stop, 1 when somebody had to be killed or crashed during the stop, 78 when a
+ * pool's children never became ready, 71 when the master could not begin. */
 int master_run(const struct master_config *config);
 
 #endif

@@ -24,12 +24,13 @@
 #include "base/err.h"
 
 enum conf_type {
-    CONF_STRING,  /* const char *, never NULL; min..max bytes when max > 0 */
+    CONF_STRING,  /* const char *, never NULL; min..max bytes when max > 0;
+                     UTF-8 without control characters */
     CONF_SECRET,  /* the same; shown as *** */
     CONF_INTEGER, /* int64_t, min..max */
     CONF_SECONDS, /* int64_t milliseconds, written as decimal seconds */
     CONF_BOOLEAN, /* bool */
-    CONF_CHOICE,  /* int: index of one of choices */
+    CONF_CHOICE,  /* int: index of one of choices; any case is read */
 };
 
 enum conf_flag {
@@ -39,9 +40,9 @@ enum conf_flag {
 struct conf_option {
     const char *name; /* such as FLASH_TIMEOUT_S */
     enum conf_type type;
-    size_t offset; /* offsetof() into the caller's struct */
+    size_t offset;         /* offsetof() into the caller's struct */
     const char *otherwise; /* the default, as text */
-    int64_t min; /* CONF_SECONDS: milliseconds */
+    int64_t min;           /* CONF_SECONDS: milliseconds */
     int64_t max;
     const char *const *choices; /* CONF_CHOICE: words, then NULL */
     unsigned flags;
@@ -57,8 +58,9 @@ int conf_defaults(const struct conf_table *table, void *values,
                   struct arena *arena, struct err *err) ATTR_MUST_CHECK;
 
 /* Blank lines and lines that begin with # are skipped; a value may stand in
- * single or double quotes (no escapes inside).  Unknown and repeated keys are
- * errors; for an unknown one the nearest name is offered. */
+ * single or double quotes (no escapes inside); blanks around KEY and value do
+ * not count.  Unknown and repeated keys are errors; for an unknown one the
+ * nearest name is offered, if one is near. */
 int conf_read_file(const struct conf_table *table, const char *path,
                    void *values, struct arena *arena,
                    struct err *err) ATTR_MUST_CHECK;
@@ -73,7 +75,8 @@ const struct conf_option *conf_first_frozen_change(
     const struct conf_table *table, const void *old_values,
     const void *new_values);
 
-/* KEY=value lines that conf_read_file() reads back (secrets as ***). */
+/* KEY=value lines that conf_read_file() reads back (secrets that are set as
+ * ***).  Like conf_sample(), adds to out the whole text or nothing. */
 int conf_dump(const struct conf_table *table, const void *values,
               struct buf *out, struct err *err) ATTR_MUST_CHECK;
 

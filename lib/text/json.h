@@ -23,12 +23,14 @@
 json_t *json_parse(const char *bytes, size_t len, size_t max_depth,
                    struct err *err) ATTR_MUST_CHECK;
 
-/* The same; *cleaned is set when something had to be mended. */
+/* The same; *cleaned is set when something was mended and left alone otherwise.
+ */
 json_t *json_parse_lenient(const char *bytes, size_t len, size_t max_depth,
                            bool *cleaned, struct err *err) ATTR_MUST_CHECK;
 
-/* Sorted keys, no blanks, integers only, UTF-8 kept as it is: the one text that
- * equal values have.  ERR_INVALID when a real number is in it. */
+/* Sorted keys (by bytes), no blanks, integers only, UTF-8 kept as it is: the
+ * one text that equal values have.  ERR_INVALID when a real number is in it.
+ * Like json_write(), adds to out the whole text or nothing. */
 int json_write_canonical(const json_t *value, struct buf *out,
                          struct err *err) ATTR_MUST_CHECK;
 
@@ -36,16 +38,18 @@ int json_write_canonical(const json_t *value, struct buf *out,
 int json_write(const json_t *value, struct buf *out,
                struct err *err) ATTR_MUST_CHECK;
 
-/* Appends a quoted JSON string of clean UTF-8; also escapes U+2028 and U+2029
- * never: they are legal in JSON and arrive byte for byte. */
+/* Appends clean UTF-8 as a quoted JSON string, or nothing.  Only the quote, the
+ * backslash and what is below U+0020 are escaped; all else, U+2028 and U+2029
+ * among it, arrives byte for byte. */
 enum buf_status json_append_string(struct buf *out, const char *bytes,
                                    size_t len) ATTR_MUST_CHECK;
 
 /* The count of containers and scalars inside value, itself included. */
 size_t json_count(const json_t *value);
 
-/* Members of an object, tolerant: the default when absent or of another
- * type.  Strings are borrowed from the object. */
+/* Members of an object, tolerant: NULL or the default when absent or of another
+ * type.  Strings are borrowed from the object.  A whole real such as 12.0 is an
+ * integer too, as JSON itself knows only numbers. */
 const char *json_get_string(const json_t *object, const char *key);
 int64_t json_get_int(const json_t *object, const char *key, int64_t otherwise);
 

@@ -14,6 +14,9 @@
  * Google reports a failure in mid-stream as raw JSON lines without "data:".
  * Lines that are no field the standard knows and look like, or continue, JSON
  * are collected; sse_parser_raw_tail() shows them after the end.
+ *
+ * An event whose data is empty is ignored, as are id, retry and unknown fields.
+ * After a failure only sse_parser_close() makes sense.
  */
 #ifndef TEXT_SSE_H
 #define TEXT_SSE_H
@@ -34,7 +37,7 @@ enum sse_kind {
 /* Borrowed from the parser during the call. */
 struct sse_item {
     enum sse_kind kind;
-    const char *name;
+    const char *name; /* at most 63 bytes of it */
     const char *data; /* followed by a NUL */
     size_t len;
     bool unfinished;
@@ -59,6 +62,7 @@ struct sse_parser {
     struct buf raw;
     char name[64];
     bool has_data;
+    bool in_raw; /* the line before went to the raw tail */
     bool begun;
     bool skip_lf;
 };
@@ -77,8 +81,9 @@ int sse_parser_end(struct sse_parser *parser, struct err *err) ATTR_MUST_CHECK;
 /* Borrowed; may be empty. */
 const struct buf *sse_parser_raw_tail(const struct sse_parser *parser);
 
-/* Appends one whole frame: id, event, one data line, blank line.  data holds
- * no CR or LF (JSON on one line never does): ERR-free but asserted. */
+/* Appends one whole frame, or nothing: id, event, one data line, blank line.
+ * None of the three holds CR or LF (JSON on one line never does), which is
+ * asserted. */
 enum buf_status sse_append_event(struct buf *out, const char *id,
                                  const char *event, const char *data,
                                  size_t len) ATTR_MUST_CHECK;

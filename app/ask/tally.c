@@ -1,0 +1,77 @@
+/* tally.c - see tally.h. */
+#include "ask/tally.h"
+
+#include "guard/provider.h"
+#include "metrics.h"
+#include "sys/log.h"
+
+static void
+count_model(const struct run *run, enum model_role role)
+{
+    const struct model_answer *answer = &run->facts.answer[role];
+
+    if (model_outcome_is_answer(answer->outcome)) {
+        metrics_observe(METRICS_LATENCY, role, answer->latency_ms);
+        metrics_observe(METRICS_INFERENCE, role, answer->latency_ms);
+    } else if (answer->outcome == MODEL_TIMED_OUT) {
+        metrics_count(METRICS_TIMEOUTS, role);
+        metrics_error(answer->error_class);
+    } else if (answer->outcome != MODEL_CANCELLED &&
+               answer->outcome != MODEL_PENDING) {
+        metrics_error(answer->error_class);
+    }
+    if (answer->attempts > 0 && answer->outcome != MODEL_CANCELLED)
+        provider_note(role, answer->error_class);
+    metrics_tokens(role, METRICS_TOKENS_INPUT, answer->usage.input_tokens);
+    metrics_tokens(role, METRICS_TOKENS_OUTPUT, answer->usage.output_tokens);
+    metrics_tokens(role, METRICS_TOKENS_THOUGHT, answer->usage.thought_tokens);
+}
+
+static void
+count_run(const struct run *run)
+{
+    const struct turn_verdict verdict = turn_verdict(&run->turn);
+
+    metrics_count(METRICS_REQUESTS, verdict.status);
+    metrics_observe(METRICS_SSE_DURATION, 0, run_age_ms(run));
+    for (int role = 0; role < MODEL_ROLE_COUNT; role++)
+        count_model(run, (enum model_role)role);
+    if (run->turn.cancelled[MODEL_FLASH] == TURN_SUPERSEDED)
+        metrics_count(METRICS_EARLY_TERMINATIONS, 0);
+    if (verdict.salvage != TURN_SALVAGE_NONE)
+        metrics_count(METRICS_SALVAGED, verdict.salvage == TURN_FLASH_ONLY
+                                            ? MODEL_FLASH
+                                            : MODEL_PRO);
+    if (run->turn.client_left)
+        metrics_count(METRICS_CANCELLATIONS, METRICS_CANCELLED_CLIENT);
+    else if (run->turn.hurried)
+        metrics_count(METRICS_CANCELLATIONS, METRICS_CANCELLED_SHUTDOWN);
+    else if (run->turn.cancelled[MODEL_PRO] == TURN_SIBLING)
+        metrics_count(METRICS_CANCELLATIONS, METRICS_CANCELLED_SIBLING);
+}
+
+static void
+log_run(const struct run *run)
+{
+    const struct turn_verdict verdict = turn_verdict(&run->turn);
+    const struct model_answer *flash = &run->facts.answer[MODEL_FLASH];
+    const struct model_answer *pro = &run->facts.answer[MODEL_PRO];
+
+    log_info("run_finished",
+             "status=%s salvage=%s total_ms=%lld flash=%s flash_ms=%lld "
+             "flash_error=%s pro=%s pro_ms=%lld pro_error=%s frames=%zu "
+             "audit=%s",
+             turn_status_name(verdict.status),
+             turn_salvage_name(verdict.salvage), (long long)run_age_ms(run),
+             model_outcome_name(flash->outcome), (long long)flash->latency_ms,
+             flash->error_class, model_outcome_name(pro->outcome),
+             (long long)pro->latency_ms, pro->error_class, run->frame_count,
+             run->facts.receipt != NULL ? "durable" : "failed");
+}
+
+void
+tally_run(const struct run *run)
+{
+    count_run(run);
+    log_run(run);
+}

@@ -1,0 +1,375 @@
+/* turn_run.c - see turn_run.h. */
+#include "ask/turn_run.h"
+
+#include <poll.h>
+
+#include "ask/prompts.h"
+#include "ask/record.h"
+#include "base/clock.h"
+#include "metrics.h"
+#include "sys/log.h"
+
+/* The longest a caller waits to be let in when the scribe does not answer. */
+#define ACCEPT_MS 2000
+
+/* Both sides of one turn while it is carried out. */
+struct drive {
+    struct run *run;
+    const struct turn_run_tools *tools;
+    bool streaming; /* headers are out: heartbeats may go */
+    bool client_told_gone;
+    bool hurry_told;
+    bool record_told;
+    bool over;
+};
+
+static void step(struct drive *drive, const struct turn_fact *fact);
+
+/* ---- the record ---------------------------------------------------------- */
+
+static int
+submit(struct drive *drive, enum entry_kind kind, int64_t deadline_mono_ms,
+       struct err *err)
+{
+    const struct run *run = drive->run;
+    struct entry_content parts[ENTRY_MAX_PARTS];
+    struct entry_record record = { .kind = kind,
+                                   .run_id = run->id,
+                                   .parts = parts };
+    json_t *facts;
+    int result;
+
+    if (kind == ENTRY_ACCEPTED) {
+        facts = record_accepted(run);
+        record.part_count = record_accepted_parts(run, parts);
+    } else {
+        facts = record_finished(run);
+        record.part_count = record_finished_parts(run, parts);
+    }
+    if (facts == NULL)
+        return err_set(err, ERR_NOMEM, "record");
+    record.facts = facts;
+    result = clerk_submit(drive->tools->clerk, &record, deadline_mono_ms, err);
+    json_decref(facts);
+    if (result == 0)
+        clerk_turn(drive->tools->clerk);
+    return result;
+}
+
+/* Starts writing `finished`; what becomes of it is a later fact. */
+static void
+begin_record(struct drive *drive)
+{
+    struct run *run = drive->run;
+    struct err err = { 0 };
+
+    for (int role = 0; role < MODEL_ROLE_COUNT; role++)
+        if (run->calls[role] != NULL)
+            run->facts.answer[role] = model_call_answer(run->calls[role]);
+    run->facts.verdict = turn_verdict(&run->turn);
+    if (submit(drive, ENTRY_FINISHED, run->deadline_mono_ms, &err) == 0)
+        return;
+    log_error("record_failed", "%s", err.text);
+    step(drive, &(struct turn_fact){ .kind = TURN_NOT_RECORDED });
+}
+
+static void
+look_at_record(struct drive *drive)
+{
+    const struct clerk *clerk = drive->tools->clerk;
+    struct run *run = drive->run;
+
+    if (run->turn.phase != TURN_RECORDING)
+        return;
+    switch (clerk_state(clerk)) {
+    case CLERK_RECORDED:
+        run->facts.receipt = clerk_receipt(clerk);
+        step(drive, &(struct turn_fact){ .kind = TURN_RECORDED });
+        break;
+    case CLERK_REFUSED:
+    case CLERK_LATE:
+        log_error("audit_lost",
+                  "Audit log persistence failed: the end of the run is not "
+                  "recorded: %s",
+                  clerk_reason(clerk));
+        step(drive, &(struct turn_fact){ .kind = TURN_NOT_RECORDED });
+        break;
+    case CLERK_WAITING:
+    case CLERK_IDLE:
+        break;
+    }
+}
+
+/* The client left while its record was being written: the record should say
+ * so if it still can. */
+static void
+revise_record(struct drive *drive)
+{
+    struct err err = { 0 };
+
+    if (drive->run->turn.phase != TURN_RECORDING ||
+        clerk_state(drive->tools->clerk) != CLERK_WAITING)
+        return;
+    drive->run->facts.verdict = turn_verdict(&drive->run->turn);
+    if (submit(drive, ENTRY_FINISHED, drive->run->deadline_mono_ms, &err) == -1)
+        log_warn("record_not_revised", "%s", err.text);
+}
+
+/* ---- telling the client -------------------------------------------------- */
+
+static void
+note_frame(void *arg, const char *event, unsigned seq)
+{
+    struct run *run = arg;
+
+    if (run->turn.client_left || run->frame_count == RUN_MAX_FRAMES)
+        return;
+    run->frames[run->frame_count++] =
+        (struct run_frame){ event, seq, run_age_ms(run) };
+}
+
+static void
+say(struct drive *drive, const struct turn_action *action)
+{
+    struct run *run = drive->run;
+    struct stream *stream = drive->tools->stream;
+    const size_t frame_count = run->frame_count;
+
+    run->facts.total_ms = run_age_ms(run);
+    if (action->role < MODEL_ROLE_COUNT && run->calls[action->role] != NULL)
+        run->facts.answer[action->role] =
+            model_call_answer(run->calls[action->role]);
+    if (vocab_tell(&run->vocab, action, &stream->out) == -1) {
+        log_error("frame_failed", "no memory for a frame");
+        return;
+    }
+    stream_send(stream, action->kind == TURN_SAY_DONE);
+    if (stream->broken)
+        run->frame_count = frame_count;
+}
+
+/* ---- the turn ------------------------------------------------------------ */
+
+static void
+act(struct drive *drive, const struct turn_action *action)
+{
+    switch (action->kind) {
+    case TURN_SAY_START:
+    case TURN_SAY_ANSWER:
+    case TURN_SAY_FLASH_FAILED:
+    case TURN_SAY_ERROR:
+    case TURN_SAY_COMPLETE:
+    case TURN_SAY_DONE:
+        say(drive, action);
+        break;
+    case TURN_CANCEL:
+        if (drive->run->calls[action->role] != NULL)
+            model_call_cancel(drive->run->calls[action->role]);
+        break;
+    case TURN_RECORD:
+        begin_record(drive);
+        break;
+    case TURN_END:
+        drive->over = true;
+        break;
+    }
+}
+
+static void
+step(struct drive *drive, const struct turn_fact *fact)
+{
+    struct turn_action actions[TURN_MAX_ACTIONS];
+    const size_t count = turn_step(&drive->run->turn, fact, actions);
+
+    for (size_t i = 0; i < count; i++)
+        act(drive, &actions[i]);
+}
+
+static void
+look_at_models(struct drive *drive)
+{
+    struct run *run = drive->run;
+
+    for (int role = 0; role < MODEL_ROLE_COUNT; role++) {
+        if (run->turn.outcome[role] != MODEL_PENDING ||
+            run->turn.cancelled[role] != TURN_NOT_CANCELLED ||
+            run->calls[role] == NULL || !model_call_is_done(run->calls[role]))
+            continue;
+        step(drive,
+             &(struct turn_fact){
+                 .kind = TURN_MODEL_DONE,
+                 .role = (enum model_role)role,
+                 .outcome = model_call_answer(run->calls[role]).outcome });
+    }
+}
+
+static void
+client_left(struct drive *drive)
+{
+    if (drive->client_told_gone)
+        return;
+    drive->client_told_gone = true;
+    drive->run->left_after_ms = run_age_ms(drive->run);
+    step(drive, &(struct turn_fact){ .kind = TURN_CLIENT_LEFT });
+    revise_record(drive);
+}
+
+static void
+look_around(struct drive *drive)
+{
+    const struct stream *stream = drive->tools->stream;
+
+    if (stream->broken || fcgi_client_is_gone(stream->gate))
+        client_left(drive);
+    if (!drive->hurry_told && child_should_hurry(drive->tools->child)) {
+        drive->hurry_told = true;
+        step(drive, &(struct turn_fact){ .kind = TURN_HURRY });
+    }
+}
+
+/* ---- waiting ------------------------------------------------------------- */
+
+static int64_t
+sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t
+wake_mono_ms(const struct drive *drive)
+{
+    const struct turn_run_tools *tools = drive->tools;
+    int64_t until =
+        sooner(drive->run->deadline_mono_ms, clerk_wake_mono_ms(tools->clerk));
+
+    if (drive->streaming && !drive->client_told_gone)
+        until = sooner(until, tools->stream->last_write_mono_ms +
+                                  drive->run->config->heartbeat_ms);
+    return until;
+}
+
+static void
+heartbeat_when_due(struct drive *drive)
+{
+    struct stream *stream = drive->tools->stream;
+
+    if (drive->streaming && !drive->client_told_gone &&
+        clock_mono_ms() - stream->last_write_mono_ms >=
+            drive->run->config->heartbeat_ms)
+        stream_heartbeat(stream);
+}
+
+/* curl or memory failed us: no call can go on. */
+static void
+models_failed(struct drive *drive, const struct err *err)
+{
+    log_error("models_failed", "%s", err->text);
+    for (int role = 0; role < MODEL_ROLE_COUNT; role++)
+        step(drive, &(struct turn_fact){ .kind = TURN_MODEL_DONE,
+                                         .role = (enum model_role)role,
+                                         .outcome = MODEL_FAILED });
+}
+
+/* Waits for anything to happen.  A descriptor that has told its end is left
+ * out: it would be readable for ever. */
+static void
+wait_once(struct drive *drive)
+{
+    const struct turn_run_tools *tools = drive->tools;
+    struct http_fd fds[] = {
+        { .fd = drive->client_told_gone ? -1 : fcgi_fd(tools->stream->gate),
+          .events = POLLIN | POLLRDHUP },
+        { .fd = clerk_fd(tools->clerk), .events = clerk_events(tools->clerk) },
+        { .fd = drive->hurry_told ? -1 : child_fd(tools->child),
+          .events = POLLIN },
+    };
+    struct err err = { 0 };
+
+    if (models_turn(tools->models, fds, ARRAY_LEN(fds), wake_mono_ms(drive),
+                    &err) == -1)
+        models_failed(drive, &err);
+    clerk_turn(tools->clerk);
+    heartbeat_when_due(drive);
+}
+
+/* ---- a run --------------------------------------------------------------- */
+
+enum turn_run_accepted
+turn_run_accept(struct run *run, const struct turn_run_tools *tools)
+{
+    const int64_t deadline_mono_ms =
+        sooner(run->deadline_mono_ms, clock_mono_ms() + ACCEPT_MS);
+    struct drive drive = { .run = run, .tools = tools };
+    struct err err = { 0 };
+
+    if (submit(&drive, ENTRY_ACCEPTED, deadline_mono_ms, &err) == -1) {
+        log_error("audit_unavailable", "%s", err.text);
+        return TURN_RUN_UNAVAILABLE;
+    }
+    while (clerk_state(tools->clerk) == CLERK_WAITING) {
+        wait_once(&drive);
+        /* Both stay readable, and neither changes what was begun here. */
+        drive.client_told_gone = fcgi_client_is_gone(tools->stream->gate);
+        drive.hurry_told = child_should_hurry(tools->child);
+    }
+    if (clerk_state(tools->clerk) == CLERK_RECORDED)
+        return TURN_RUN_ACCEPTED;
+    log_error("audit_unavailable",
+              "Audit log persistence failed: the query is refused: %s",
+              clerk_reason(tools->clerk));
+    return TURN_RUN_UNAVAILABLE;
+}
+
+static void
+start_models(struct drive *drive)
+{
+    struct run *run = drive->run;
+    const char *user = prompts_user(
+        drive->tools->arena, run->query.bytes, run->query.len,
+        run->context.len > 0 ? run->context.bytes : NULL, run->context.len);
+
+    for (int role = 0; role < MODEL_ROLE_COUNT; role++) {
+        const enum model_role which = (enum model_role)role;
+        const int64_t timeout_ms = which == MODEL_PRO
+                                       ? run->config->pro.timeout_ms
+                                       : run->config->flash.timeout_ms;
+        const struct model_prompt prompt = { prompts_system(which), user };
+        struct err err = { 0 };
+
+        if (user != NULL)
+            run->calls[role] =
+                models_start(drive->tools->models, which, &prompt,
+                             sooner(run->models_deadline_mono_ms,
+                                    clock_mono_ms() + timeout_ms),
+                             &err);
+        if (run->calls[role] != NULL)
+            continue;
+        run->facts.answer[role].outcome = MODEL_FAILED;
+        log_error("model_not_started", "model=%s %s", model_role_name(which),
+                  err.text);
+        step(drive, &(struct turn_fact){ .kind = TURN_MODEL_DONE,
+                                         .role = which,
+                                         .outcome = MODEL_FAILED });
+    }
+}
+
+void
+turn_run(struct run *run, const struct turn_run_tools *tools)
+{
+    struct drive drive = { .run = run, .tools = tools };
+
+    vocab_init(&run->vocab, run->request.words, &run->facts, note_frame, run);
+    stream_begin(tools->stream, run->id_text);
+    drive.streaming = true;
+    look_around(&drive);
+    if (run->turn.phase == TURN_ASKING) {
+        step(&drive, &(struct turn_fact){ .kind = TURN_BEGAN });
+        start_models(&drive);
+    }
+    while (!drive.over) {
+        wait_once(&drive);
+        look_around(&drive);
+        look_at_models(&drive);
+        look_at_record(&drive);
+    }
+}

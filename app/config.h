@@ -1,0 +1,117 @@
+/*
+ * config - every setting of Tandem, in one struct filled from one table.
+ *
+ *     config = config_load(path, environ, &err);     path may be NULL
+ *     config_free(config);
+ *
+ * A loaded configuration never changes: a reload makes a new one aside, and the
+ * children of a generation keep the one they were forked with.
+ */
+#ifndef APP_CONFIG_H
+#define APP_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "text/conf.h"
+
+enum config_provider {
+    CONFIG_PROVIDER_AUTO, /* the first that has what it needs: vertex, gemini,
+                           * openai */
+    CONFIG_PROVIDER_VERTEX,
+    CONFIG_PROVIDER_GEMINI,
+    CONFIG_PROVIDER_OPENAI,
+};
+
+enum config_events { CONFIG_CLASSIC, CONFIG_STAGED, CONFIG_BOTH };
+
+/* What each of the two models may have of its own. */
+struct config_role {
+    int provider; /* enum config_provider */
+    const char *model;
+    const char *base_url;
+    const char *api_key;
+    const char *thinking;
+    int64_t max_output_tokens;
+    int64_t timeout_ms;
+    int64_t first_token_ms;
+};
+
+struct config {
+    struct arena arena; /* owns every string below */
+
+    /* where things are */
+    const char *state_dir;
+    const char *stream_socket;
+    const char *control_socket;
+    const char *scribe_socket;
+    const char *socket_mode;
+    const char *socket_group;
+    const char *socket_users;
+
+    /* processes */
+    int64_t stream_workers_min;
+    int64_t stream_workers_max;
+    int64_t stream_workers_spare;
+    int64_t control_workers;
+    int64_t max_requests_per_worker;
+    int64_t worker_idle_ms;
+    int64_t drain_ms;
+
+    /* models */
+    struct config_role flash;
+    struct config_role pro;
+    const char *gemini_flash_model;
+    const char *gemini_pro_model;
+    const char *project;
+    const char *location;
+    const char *credentials_file;
+    const char *metadata_host;
+    const char *gemini_api_key;
+    const char *gemini_base_url;
+    const char *vertex_base_url;
+    const char *openai_base_url;
+    const char *openai_api_key;
+    const char *openai_max_tokens_name;
+    bool http2;
+    int64_t connect_ms;
+    int64_t idle_ms;
+    int64_t max_answer_bytes;
+
+    /* one run */
+    int64_t run_deadline_ms;
+    int64_t heartbeat_ms;
+    int64_t audit_share_ms;
+    int flash_failure_cancels; /* 0 salvage, 1 cancel */
+    bool early_flash_termination;
+    int default_events; /* enum config_events */
+    int64_t max_body_bytes;
+    int64_t max_query_chars;
+    bool redact_before_model;
+
+    /* who may call */
+    bool enable_auth;
+    const char *api_key;
+
+    /* what operators see */
+    int log_level; /* enum log_level */
+    const char *log_file;
+    bool enable_metrics;
+};
+
+extern const struct conf_table config_table;
+
+/* Defaults, then the file, then the environment, then what one option alone
+ * cannot know.  NULL on ERR_INVALID (with file and line), ERR_SYSTEM,
+ * ERR_NOMEM. */
+struct config *config_load(const char *path, char **environment,
+                           struct err *err) ATTR_MUST_CHECK;
+void config_free(struct config *config); /* NULL is fine */
+
+/* The SQLite ledger of this configuration. */
+const char *config_ledger_path(struct config *config) ATTR_MUST_CHECK;
+
+#endif

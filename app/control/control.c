@@ -1,0 +1,302 @@
+/* control.c - see control.h. */
+#include "control/control.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "control/listings.h"
+#include "control/pages.h"
+#include "guard/door.h"
+#include "metrics.h"
+#include "response.h"
+#include "sys/log.h"
+#include "text/prom.h"
+#include "text/uri.h"
+
+#define BODY_MAX_BYTES  ((size_t)256 * 1024 * 1024) /* 500 runs in full */
+#define KEEP_BYTES      (128 * 1024)
+#define ARENA_MAX_BYTES (1024 * 1024)
+
+#define RUN_PREFIX "/api/experiments/"
+
+struct control {
+    struct control_config config;
+    struct reader *reader; /* NULL until first needed */
+    struct arena arena;    /* reset after each request */
+    struct buf body;
+};
+
+/* One request on its way through. */
+struct visit {
+    struct control *control;
+    struct fcgi *gate;
+    enum metrics_route route;
+    const char *path;
+    int status;
+};
+
+struct control *
+control_new(const struct control_config *config, struct err *err)
+{
+    struct control *control = calloc(1, sizeof(*control));
+
+    if (control == NULL) {
+        err_set(err, ERR_NOMEM, "control worker");
+        return NULL;
+    }
+    control->config = *config;
+    arena_init(&control->arena, ARENA_MAX_BYTES);
+    buf_init(&control->body, BODY_MAX_BYTES);
+    return control;
+}
+
+void
+control_free(struct control *control)
+{
+    if (control == NULL)
+        return;
+    reader_close(control->reader);
+    buf_close(&control->body);
+    arena_close(&control->arena);
+    free(control);
+}
+
+/* ---- replies ------------------------------------------------------------- */
+
+static bool
+is_head(const struct visit *visit)
+{
+    const char *method = fcgi_param(visit->gate, "REQUEST_METHOD");
+
+    return method != NULL && strcmp(method, "HEAD") == 0;
+}
+
+static void
+reply_body(struct visit *visit, int status, const char *content_type)
+{
+    const struct buf *body = &visit->control->body;
+
+    visit->status = status;
+    response_send(visit->gate,
+                  &(struct response){ .status = status,
+                                      .content_type = content_type,
+                                      .body = buf_cstr(body),
+                                      .len = is_head(visit) ? 0 : body->len });
+}
+
+static void
+reply_json(struct visit *visit, int status)
+{
+    if (status == 500)
+        buf_clear(&visit->control->body);
+    reply_body(visit, status, "application/json");
+}
+
+static int
+turn_away(struct visit *visit, int status, const char *code, const char *text,
+          const char *headers)
+{
+    visit->status = status;
+    response_error(visit->gate, status, code, text, headers);
+    return -1;
+}
+
+/* ---- listings ------------------------------------------------------------ */
+
+static const char *
+query_get(struct visit *visit, const char *name)
+{
+    const char *query = fcgi_param(visit->gate, "QUERY_STRING");
+
+    return query != NULL ? uri_query_get(query, name, &visit->control->arena)
+                         : NULL;
+}
+
+static int
+open_reader(struct visit *visit)
+{
+    struct control *control = visit->control;
+    struct err err = { 0 };
+
+    if (control->reader != NULL)
+        return 0;
+    control->reader = reader_open(control->config.ledger_path, &err);
+    if (control->reader != NULL)
+        return 0;
+    log_warn("ledger_not_readable", "%s", err.text);
+    return turn_away(visit, 503, "ledger_unavailable",
+                     "The ledger cannot be read now", "Retry-After: 2\r\n");
+}
+
+static void
+reply_listing(struct visit *visit, enum listings_result result,
+              const struct err *err)
+{
+    switch (result) {
+    case LISTINGS_OK:
+        reply_json(visit, 200);
+        break;
+    case LISTINGS_BAD_LIMIT:
+        turn_away(visit, 422, "invalid_limit", "limit must be 1 to 500", NULL);
+        break;
+    case LISTINGS_BAD_CURSOR:
+        turn_away(visit, 422, "invalid_cursor",
+                  "cursor must be a next_cursor of this listing", NULL);
+        break;
+    case LISTINGS_BAD_ID:
+    case LISTINGS_NOT_FOUND:
+        turn_away(visit, 404, "not_found", "No such run", NULL);
+        break;
+    case LISTINGS_FAILED:
+        log_error("listing_failed", "%s", err->text);
+        reader_close(visit->control->reader);
+        visit->control->reader = NULL;
+        turn_away(visit, 500, "internal_error", "Internal server error", NULL);
+        break;
+    }
+}
+
+static void
+serve_listing(struct visit *visit)
+{
+    struct control *control = visit->control;
+    struct err err = { 0 };
+
+    if (open_reader(visit) == 0)
+        reply_listing(visit,
+                      listings_page(control->reader, query_get(visit, "limit"),
+                                    query_get(visit, "cursor"), &control->body,
+                                    &err),
+                      &err);
+}
+
+static void
+serve_run(struct visit *visit)
+{
+    struct control *control = visit->control;
+    struct err err = { 0 };
+
+    if (open_reader(visit) == 0)
+        reply_listing(visit,
+                      listings_run(control->reader,
+                                   visit->path + strlen(RUN_PREFIX),
+                                   &control->body, &err),
+                      &err);
+}
+
+/* ---- the other pages ----------------------------------------------------- */
+
+static void
+serve_health(struct visit *visit)
+{
+    reply_json(visit,
+               pages_health(&visit->control->config, &visit->control->body));
+}
+
+static void
+serve_livez(struct visit *visit)
+{
+    reply_json(visit, pages_livez(&visit->control->body));
+}
+
+static void
+serve_readyz(struct visit *visit)
+{
+    reply_json(visit,
+               pages_readyz(&visit->control->config, &visit->control->body));
+}
+
+static void
+serve_metrics(struct visit *visit)
+{
+    if (visit->control->config.config->enable_metrics)
+        reply_body(visit, pages_metrics(&visit->control->body),
+                   PROM_CONTENT_TYPE);
+    else
+        turn_away(visit, 404, "not_found", "Metrics are switched off", NULL);
+}
+
+/* ---- routes -------------------------------------------------------------- */
+
+struct route {
+    const char *path;
+    enum metrics_route metric;
+    bool is_public; /* no key asked */
+    void (*serve)(struct visit *visit);
+};
+
+static const struct route routes[] = {
+    { "/health", METRICS_ROUTE_HEALTH, true, serve_health },
+    { "/healthz", METRICS_ROUTE_HEALTHZ, true, serve_health },
+    { "/livez", METRICS_ROUTE_LIVEZ, true, serve_livez },
+    { "/readyz", METRICS_ROUTE_READYZ, true, serve_readyz },
+    { "/metrics", METRICS_ROUTE_METRICS, false, serve_metrics },
+    { "/api/experiments", METRICS_ROUTE_EXPERIMENTS, false, serve_listing },
+};
+
+static const struct route run_route = { RUN_PREFIX, METRICS_ROUTE_EXPERIMENT,
+                                        false, serve_run };
+
+static const struct route *
+find_route(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+        if (strcmp(path, routes[i].path) == 0)
+            return &routes[i];
+    return str_starts_with(path, RUN_PREFIX) ? &run_route : NULL;
+}
+
+static int
+authenticate(struct visit *visit)
+{
+    if (door_admits(visit->control->config.config, visit->gate))
+        return 0;
+    return turn_away(visit, 401, "unauthorized", "Unauthorized", NULL);
+}
+
+static int
+check_method(struct visit *visit)
+{
+    const char *method = fcgi_param(visit->gate, "REQUEST_METHOD");
+
+    if (method != NULL && (strcmp(method, "GET") == 0 || is_head(visit)))
+        return 0;
+    return turn_away(visit, 405, "method_not_allowed",
+                     "This resource takes GET", "Allow: GET, HEAD\r\n");
+}
+
+static void
+serve(struct visit *visit)
+{
+    const char *target = fcgi_param(visit->gate, "REQUEST_URI");
+    const struct route *route;
+
+    visit->path =
+        target != NULL ? uri_path(target, &visit->control->arena) : NULL;
+    route = visit->path != NULL ? find_route(visit->path) : NULL;
+    if (route != NULL)
+        visit->route = route->metric;
+    if ((route == NULL || !route->is_public) && authenticate(visit) == -1)
+        return;
+    if (route == NULL)
+        turn_away(visit, 404, "not_found", "No such resource", NULL);
+    else if (check_method(visit) == 0)
+        route->serve(visit);
+}
+
+void
+control_serve(struct control *control, struct fcgi *gate)
+{
+    const int64_t began_us = clock_mono_us();
+    struct visit visit = { .control = control,
+                           .gate = gate,
+                           .route = METRICS_ROUTE_OTHER };
+
+    buf_shrink(&control->body, KEEP_BYTES);
+    serve(&visit);
+    metrics_http(visit.route, visit.status, clock_mono_us() - began_us);
+    arena_reset(&control->arena);
+}

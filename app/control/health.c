@@ -1,0 +1,130 @@
+/* health.c - the health pages of pages.h. */
+#include "control/pages.h"
+
+#include "base/clock.h"
+#include "guard/provider.h"
+#include "model/model.h"
+#include "text/jsonw.h"
+
+static int
+status_of(const struct jsonw *json, bool good)
+{
+    if (jsonw_failed(json))
+        return 500;
+    return good ? 200 : 503;
+}
+
+static bool
+ledger_is_served(const struct control_config *config)
+{
+    return board_count(config->board, config->scribe_pool,
+                       1u << BOARD_IDLE | 1u << BOARD_BUSY) > 0;
+}
+
+static void
+write_provider(struct jsonw *json, const char *name,
+               const struct provider_view *view)
+{
+    char last_attempt[CLOCK_UTC_LEN];
+
+    jsonw_object(json, name);
+    jsonw_bool(json, "initialized", view->initialized);
+    jsonw_string(json, "last_error",
+                 view->last_error[0] != '\0' ? view->last_error : NULL);
+    if (view->last_attempt_unix_us > 0) {
+        clock_format_utc(view->last_attempt_unix_us, last_attempt);
+        jsonw_string(json, "last_attempt", last_attempt);
+    } else {
+        jsonw_null(json, "last_attempt");
+    }
+    jsonw_int(json, "retry_count", (int64_t)view->failure_count);
+    jsonw_end_object(json);
+}
+
+/* The two roles as one: what hurts either hurts the service. */
+static struct provider_view
+worse(const struct provider_view *a, const struct provider_view *b)
+{
+    if (a->initialized != b->initialized)
+        return a->initialized ? *b : *a;
+    return a->failure_count >= b->failure_count ? *a : *b;
+}
+
+static void
+write_workers(struct jsonw *json, const struct control_config *config)
+{
+    const unsigned busy = 1u << BOARD_READING | 1u << BOARD_BUSY;
+
+    jsonw_object(json, "stream_workers");
+    jsonw_int(json, "busy",
+              (int64_t)board_count(config->board, config->stream_pool, busy));
+    jsonw_int(json, "max", config->config->stream_workers_max);
+    jsonw_end_object(json);
+}
+
+int
+pages_health(const struct control_config *config, struct buf *out)
+{
+    const struct provider_view flash = provider_look(MODEL_FLASH);
+    const struct provider_view pro = provider_look(MODEL_PRO);
+    const struct provider_view both = worse(&flash, &pro);
+    const bool ledger = ledger_is_served(config);
+    const bool good = both.initialized && ledger;
+    char now[CLOCK_UTC_LEN];
+    struct jsonw json;
+
+    clock_format_utc(clock_unix_us(), now);
+    jsonw_init(&json, out);
+    jsonw_object(&json, NULL);
+    jsonw_string(&json, "status", good ? "healthy" : "degraded");
+    jsonw_bool(&json, "ok", good);
+    jsonw_string(&json, "timestamp", now);
+    jsonw_string(&json, "service", "tandem");
+    jsonw_string(&json, "version", TANDEM_VERSION);
+    jsonw_bool(&json, "vertex_initialized", both.initialized);
+    jsonw_string(&json, "project_id", config->config->project);
+    jsonw_object(&json, "components");
+    write_provider(&json, "vertex_ai", &both);
+    write_provider(&json, "flash", &flash);
+    write_provider(&json, "pro", &pro);
+    jsonw_object(&json, "ledger");
+    jsonw_bool(&json, "available", ledger);
+    jsonw_end_object(&json);
+    write_workers(&json, config);
+    jsonw_end_object(&json);
+    jsonw_end_object(&json);
+    return status_of(&json, good);
+}
+
+int
+pages_livez(struct buf *out)
+{
+    struct jsonw json;
+
+    jsonw_init(&json, out);
+    jsonw_object(&json, NULL);
+    jsonw_string(&json, "status", "alive");
+    jsonw_end_object(&json);
+    return status_of(&json, true);
+}
+
+int
+pages_readyz(const struct control_config *config, struct buf *out)
+{
+    const bool provider = provider_look(MODEL_FLASH).initialized &&
+                          provider_look(MODEL_PRO).initialized;
+    const bool ledger = ledger_is_served(config);
+    struct jsonw json;
+
+    jsonw_init(&json, out);
+    jsonw_object(&json, NULL);
+    jsonw_bool(&json, "ready", provider && ledger);
+    jsonw_array(&json, "failed");
+    if (!provider)
+        jsonw_string(&json, NULL, "provider");
+    if (!ledger)
+        jsonw_string(&json, NULL, "ledger");
+    jsonw_end_array(&json);
+    jsonw_end_object(&json);
+    return status_of(&json, provider && ledger);
+}

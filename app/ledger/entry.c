@@ -1,0 +1,33 @@
+/* entry.c - see entry.h. */
+#include "ledger/entry.h"
+
+#include <assert.h>
+
+const char *
+entry_kind_name(enum entry_kind kind)
+{
+    static const char *const names[ENTRY_KIND_COUNT] = {
+        [ENTRY_LOG_OPENED] = "log_opened", [ENTRY_ACCEPTED] = "accepted",
+        [ENTRY_FINISHED] = "finished",     [ENTRY_ORPHANED] = "orphaned",
+        [ENTRY_LOG_CLOSED] = "log_closed",
+    };
+
+    assert((unsigned)kind < ENTRY_KIND_COUNT);
+    return names[kind];
+}
+
+const char *
+entry_part_name(enum entry_part part)
+{
+    static const char *const names[ENTRY_PART_COUNT] = {
+        [ENTRY_PART_QUERY] = "query",
+        [ENTRY_PART_CONTEXT] = "context",
+        [ENTRY_PART_FLASH] = "flash",
+        [ENTRY_PART_PRO] = "pro",
+        [ENTRY_PART_FLASH_PARTIAL] = "flash_partial",
+        [ENTRY_PART_PRO_PARTIAL] = "pro_partial",
+    };
+
+    assert((unsigned)part < ENTRY_PART_COUNT);
+    return names[part];
+}

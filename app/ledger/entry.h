@@ -1,0 +1,86 @@
+/*
+ * entry - the words and shapes of the ledger that its two ends share.
+ *
+ * An entry is a fact without personal text.  Its body is canonical JSON
+ * (json_write_canonical()): the facts the caller gave plus what the scribe adds,
+ *
+ *     v idx kind log_id recorded_at run_id content
+ *
+ * where recorded_at is RFC 3339 with microseconds, run_id is null for entries
+ * about the log itself, and content lists each part as {part, sha256, len,
+ * cleaned}: sha256 = SHA-256(0x03 || salt || bytes), lower-case hex.
+ * leaf_hash = SHA-256(0x00 || body) as in RFC 6962, so that the entries of a log
+ * are the leaves of a Merkle tree.
+ */
+#ifndef LEDGER_ENTRY_H
+#define LEDGER_ENTRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/uuid.h"
+
+#define ENTRY_FORMAT    1  /* v */
+#define ENTRY_HASH_LEN  32
+#define ENTRY_SALT_LEN  32
+#define ENTRY_MAX_PARTS 8
+
+enum entry_kind {
+    ENTRY_LOG_OPENED,
+    ENTRY_ACCEPTED,
+    ENTRY_FINISHED,
+    ENTRY_ORPHANED,
+    ENTRY_LOG_CLOSED,
+    ENTRY_KIND_COUNT,
+};
+
+enum entry_part {
+    ENTRY_PART_QUERY,
+    ENTRY_PART_CONTEXT,
+    ENTRY_PART_FLASH,
+    ENTRY_PART_PRO,
+    ENTRY_PART_FLASH_PARTIAL,
+    ENTRY_PART_PRO_PARTIAL,
+    ENTRY_PART_COUNT,
+};
+
+const char *entry_kind_name(enum entry_kind kind);
+const char *entry_part_name(enum entry_part part);
+
+/* A piece of personal text on its way to the content table.  Clean UTF-8
+ * (utf8_is_clean()); borrowed by whoever is handed it. */
+struct entry_content {
+    enum entry_part part;
+    const char *bytes;
+    size_t len;
+    bool cleaned; /* something in it had to become U+FFFD or a placeholder */
+};
+
+/* What the writer of a record wants written.  Borrowed by whoever is handed
+ * it. */
+struct entry_record {
+    enum entry_kind kind; /* accepted or finished, from a worker */
+    struct uuid run_id;
+    const json_t *facts; /* an object; members as listed in docs/LEDGER.md */
+    const struct entry_content *parts;
+    size_t part_count;
+};
+
+enum entry_state {
+    ENTRY_COMMITTED, /* in the database, durable */
+    ENTRY_SPOOLED,   /* in the host's spool, durable */
+};
+
+/* The proof of having been written. */
+struct entry_receipt {
+    enum entry_state state;
+    struct uuid log_id;
+    int64_t idx;
+    int64_t recorded_unix_us;
+    uint8_t leaf_hash[ENTRY_HASH_LEN];
+};
+
+#endif

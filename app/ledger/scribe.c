@@ -1,0 +1,417 @@
+/*
+ * scribe.c - see scribe.h.
+ *
+ * A turn of the loop: wait, read whatever is there, decide on the records that
+ * are whole, write them in one transaction, answer.  While a transaction is
+ * being written the next records gather in the sockets, so the busier the
+ * workers are the more of them share a commit.
+ */
+#include "ledger/scribe.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "ledger/desk.h"
+#include "ledger/link.h"
+#include "ledger/logbook.h"
+#include "ledger/store.h"
+#include "sys/fd.h"
+#include "sys/log.h"
+#include "sys/sock.h"
+
+#define MAX_LINKS    8192
+#define EVENT_COUNT  256
+#define LOCK_WAIT_MS 6000 /* longer than an orphaned scribe lives */
+#define LINGER_MS    3000 /* for open runs, when asked to hurry */
+
+struct scribe {
+    const struct scribe_config *config; /* borrowed */
+    struct child *child;                /* borrowed */
+    struct store *store;
+    struct logbook *book;
+    struct desk desk;
+    int epoll_fd;
+    struct link *links[MAX_LINKS];
+    size_t link_count;
+    size_t pending_count; /* links with a frame that waits */
+    size_t first_link;    /* where the next turn begins to look */
+    int64_t next_check_mono_ms;
+    int64_t leave_by_mono_ms; /* 0: nobody said hurry */
+    char scratch[LINK_READ_BYTES];
+};
+
+/* ---- links ------------------------------------------------------------- */
+
+static int
+watch(struct scribe *scribe, int op, int fd, uint32_t events, void *what)
+{
+    struct epoll_event event = { .events = events, .data.ptr = what };
+
+    return epoll_ctl(scribe->epoll_fd, op, fd, &event);
+}
+
+/* Ourselves and root: the socket's folder may be open to others. */
+static bool
+may_talk(int fd)
+{
+    uid_t uid;
+    struct err err = { 0 };
+
+    if (sock_peer_uid(fd, &uid, &err) == -1) {
+        log_warn("scribe_peer_unknown", "reason=%s", err.text);
+        return false;
+    }
+    if (uid == geteuid() || uid == 0)
+        return true;
+    log_warn("scribe_peer_refused", "uid=%u", (unsigned)uid);
+    return false;
+}
+
+static void
+set_pending(struct scribe *scribe, struct link *link, bool pending)
+{
+    if (link->pending == pending)
+        return;
+    link->pending = pending;
+    scribe->pending_count += pending ? 1 : (size_t)-1;
+}
+
+static void
+close_link(struct scribe *scribe, struct link *link)
+{
+    struct link *last = scribe->links[--scribe->link_count];
+
+    set_pending(scribe, link, false);
+    desk_link_gone(&scribe->desk, link);
+    last->place = link->place;
+    scribe->links[last->place] = last;
+    link_free(link); /* closing the descriptor ends epoll's watch */
+}
+
+static void
+add_link(struct scribe *scribe, int fd)
+{
+    struct err err = { 0 };
+    struct link *link;
+
+    if (!may_talk(fd) || scribe->link_count == MAX_LINKS) {
+        if (scribe->link_count == MAX_LINKS)
+            log_warn("scribe_full", "connections=%d", MAX_LINKS);
+        fd_close(&fd);
+        return;
+    }
+    link = link_new_take(fd, &err);
+    if (link == NULL) {
+        log_error("scribe_accept_failed", "reason=%s", err.text);
+        return;
+    }
+    if (watch(scribe, EPOLL_CTL_ADD, link->fd, EPOLLIN, link) == -1) {
+        log_error("scribe_accept_failed", "reason=epoll");
+        link_free(link);
+        return;
+    }
+    link->place = scribe->link_count;
+    scribe->links[scribe->link_count++] = link;
+}
+
+static void
+accept_links(struct scribe *scribe)
+{
+    int fd;
+
+    while ((fd = sock_accept(scribe->config->listen_fd)) != -1)
+        add_link(scribe, fd);
+    if (errno == EMFILE || errno == ENFILE)
+        log_error("scribe_accept_failed", "reason=too many open files");
+}
+
+static void
+read_link(struct scribe *scribe, struct link *link)
+{
+    struct frame frame;
+
+    link_read(link, scribe->scratch);
+    if (link_look(link, &frame, NULL) != FRAME_MORE)
+        set_pending(scribe, link, true);
+    else if (link_is_gone(link))
+        close_link(scribe, link);
+}
+
+/* epoll says when there is room again for answers that did not fit. */
+static void
+watch_room(struct scribe *scribe, struct link *link)
+{
+    const bool wanted = link->out.len > 0;
+    const uint32_t events = wanted ? EPOLLIN | EPOLLOUT : EPOLLIN;
+
+    if (link->watching == wanted)
+        return;
+    if (watch(scribe, EPOLL_CTL_MOD, link->fd, events, link) == -1)
+        link->gone = true;
+    link->watching = wanted;
+}
+
+/* ---- records ----------------------------------------------------------- */
+
+static enum desk_decision
+decide(struct scribe *scribe, struct link *link, const struct frame *frame,
+       struct err *err)
+{
+    struct uuid run_id;
+
+    if (frame->type == FRAME_RECORD)
+        return desk_record(&scribe->desk, link, frame, err);
+    if (frame->type != FRAME_OPEN_RUN) {
+        err_set(err, ERR_INVALID, "frame is an answer, not a request");
+        return DESK_BAD;
+    }
+    if (frame_read_open_run(frame, &run_id, err) == -1)
+        return DESK_BAD;
+    desk_open_run(&scribe->desk, link, &run_id);
+    return DESK_ANSWERED;
+}
+
+/* Takes frames until one has to wait.  False when the link must go. */
+static bool
+take_frames(struct scribe *scribe, struct link *link)
+{
+    struct err err = { 0 };
+    struct frame frame;
+
+    for (;;) {
+        enum frame_status status = link_look(link, &frame, &err);
+        enum desk_decision decision;
+
+        if (status == FRAME_MORE) {
+            set_pending(scribe, link, false);
+            return true;
+        }
+        decision = status == FRAME_WHOLE ? decide(scribe, link, &frame, &err)
+                                         : DESK_BAD;
+        if (decision == DESK_BAD) {
+            log_warn("scribe_bad_frame", "reason=%s", err.text);
+            return false;
+        }
+        if (decision != DESK_ANSWERED)
+            return true; /* looked at again after the flush */
+        link_pass(link, &frame);
+    }
+}
+
+static void
+count(struct scribe *scribe, const struct desk_tally *tally)
+{
+    struct counters *metrics = scribe->config->metrics;
+
+    if (tally->commit_us == 0)
+        return;
+    for (size_t kind = 0; kind < ENTRY_KIND_COUNT; kind++)
+        if (tally->written[kind] > 0)
+            counters_add(metrics, scribe->config->entries_family, kind,
+                         tally->written[kind]);
+    counters_observe(metrics, scribe->config->commit_family, 0,
+                     tally->commit_us);
+}
+
+/* Looks at every link that has a whole frame.  Each turn begins further on, so
+ * that a full batch leaves out others than the last one did. */
+static void
+take_pending(struct scribe *scribe)
+{
+    size_t left = scribe->link_count;
+    size_t at = scribe->first_link;
+
+    scribe->first_link += LOGBOOK_MAX_BATCH;
+    if (scribe->first_link >= scribe->link_count)
+        scribe->first_link = 0;
+    for (; left > 0 && scribe->link_count > 0; left--) {
+        struct link *link;
+
+        if (at >= scribe->link_count)
+            at = 0;
+        link = scribe->links[at];
+        if (link->pending && !take_frames(scribe, link))
+            close_link(scribe, link); /* another takes its place */
+        else
+            at++;
+    }
+}
+
+/* One batch: what is whole, then orphans, then the commit. */
+static void
+work(struct scribe *scribe)
+{
+    struct desk_tally tally;
+
+    take_pending(scribe);
+    if (clock_mono_ms() >= scribe->next_check_mono_ms) {
+        desk_check_runs(&scribe->desk);
+        scribe->next_check_mono_ms = clock_mono_ms() + DESK_CHECK_MS;
+    }
+    tally = desk_flush(&scribe->desk);
+    count(scribe, &tally);
+    for (size_t i = scribe->link_count; i-- > 0;) {
+        struct link *link = scribe->links[i]; /* closing moves later ones */
+
+        watch_room(scribe, link);
+        if (link_is_gone(link) && !link->pending)
+            close_link(scribe, link);
+    }
+}
+
+/* ---- the loop ---------------------------------------------------------- */
+
+static int
+wait_ms(const struct scribe *scribe)
+{
+    int64_t until_mono_ms = INT64_MAX;
+
+    if (scribe->pending_count > 0)
+        return 0;
+    if (desk_has_unclaimed(&scribe->desk))
+        until_mono_ms = scribe->next_check_mono_ms;
+    if (scribe->leave_by_mono_ms != 0 &&
+        scribe->leave_by_mono_ms < until_mono_ms)
+        until_mono_ms = scribe->leave_by_mono_ms;
+    return until_mono_ms == INT64_MAX ? -1 : clock_left_ms(until_mono_ms);
+}
+
+static int
+wait_and_read(struct scribe *scribe, int timeout_ms)
+{
+    struct epoll_event events[EVENT_COUNT];
+    bool listener_ready = false;
+    const int event_count =
+        epoll_wait(scribe->epoll_fd, events, EVENT_COUNT, timeout_ms);
+
+    if (event_count == -1)
+        return errno == EINTR ? 0 : -1;
+    for (int i = 0; i < event_count; i++) {
+        struct link *link = events[i].data.ptr;
+
+        if (events[i].data.ptr == scribe) {
+            listener_ready = true;
+        } else if (events[i].data.ptr != scribe->child) {
+            if ((events[i].events & EPOLLOUT) != 0)
+                link_flush(link);
+            if (!link->pending)
+                read_link(scribe, link);
+        }
+    }
+    if (listener_ready) /* last: a new link may be where a closed one was */
+        accept_links(scribe);
+    return event_count;
+}
+
+/* Time to close the log?  Asked to hurry, the scribe stays for those who still
+ * have runs to end. */
+static bool
+should_end(struct scribe *scribe)
+{
+    if (child_should_hurry(scribe->child)) {
+        const int64_t now_mono_ms = clock_mono_ms();
+
+        if (scribe->leave_by_mono_ms == 0)
+            scribe->leave_by_mono_ms = now_mono_ms + LINGER_MS;
+        return now_mono_ms >= scribe->leave_by_mono_ms ||
+               (scribe->link_count == 0 &&
+                runs_count(scribe->desk.runs) == 0);
+    }
+    return child_should_leave(scribe->child);
+}
+
+static int
+serve(struct scribe *scribe)
+{
+    while (!should_end(scribe)) {
+        if (wait_and_read(scribe, wait_ms(scribe)) == -1) {
+            log_error("scribe_failed", "reason=epoll_wait errno=%d", errno);
+            return -1;
+        }
+        work(scribe);
+    }
+    /* What has been sent to us by now is still written. */
+    wait_and_read(scribe, 0);
+    do
+        work(scribe);
+    while (scribe->pending_count > 0);
+    return 0;
+}
+
+/* ---- starting and ending ----------------------------------------------- */
+
+static int
+open_epoll(struct scribe *scribe, struct err *err)
+{
+    scribe->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (scribe->epoll_fd == -1)
+        return err_set_errno(err, ERR_SYSTEM, "epoll_create1");
+    if (watch(scribe, EPOLL_CTL_ADD, scribe->config->listen_fd, EPOLLIN,
+              scribe) == -1 ||
+        watch(scribe, EPOLL_CTL_ADD, child_fd(scribe->child), EPOLLIN,
+              scribe->child) == -1)
+        return err_set_errno(err, ERR_SYSTEM, "epoll_ctl");
+    return 0;
+}
+
+static int
+start(struct scribe *scribe, struct err *err)
+{
+    const struct scribe_config *config = scribe->config;
+
+    scribe->store = store_lite_open(config->store_path,
+                                    clock_mono_ms() + LOCK_WAIT_MS, err);
+    if (scribe->store == NULL)
+        return -1;
+    scribe->book = logbook_open(scribe->store, config->host, err);
+    if (scribe->book == NULL)
+        return -1;
+    if (desk_init(&scribe->desk, scribe->store, scribe->book,
+                  scribe->child->board, err) == -1)
+        return -1;
+    return open_epoll(scribe, err);
+}
+
+static void
+end(struct scribe *scribe)
+{
+    while (scribe->link_count > 0)
+        close_link(scribe, scribe->links[scribe->link_count - 1]);
+    fd_close(&scribe->epoll_fd);
+    desk_close(&scribe->desk);
+    logbook_free(scribe->book);
+    if (scribe->store != NULL)
+        scribe->store->ops->close(scribe->store);
+    free(scribe);
+}
+
+int
+scribe_run(const struct scribe_config *config, struct child *child)
+{
+    struct scribe *scribe = calloc(1, sizeof(*scribe));
+    struct err err = { 0 };
+    int code = CHILD_EXIT_SICK;
+
+    if (scribe == NULL)
+        return CHILD_EXIT_SICK;
+    scribe->config = config;
+    scribe->child = child;
+    scribe->epoll_fd = -1;
+    if (start(scribe, &err) == -1) {
+        log_error("scribe_start_failed", "reason=%s", err.text);
+        if (err.kind == ERR_INVALID)
+            code = CHILD_EXIT_CONFIG;
+    } else {
+        child_ready(child);
+        if (serve(scribe) == 0 && logbook_close(scribe->book, &err) == 0)
+            code = CHILD_EXIT_OK;
+        else
+            log_error("scribe_end_failed", "reason=%s", err.text);
+    }
+    end(scribe);
+    return code;
+}

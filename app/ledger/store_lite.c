@@ -1,0 +1,445 @@
+/*
+ * store_lite.c - the embedded ledger; see store.h.
+ *
+ * The lock is on a file of its own: closing any descriptor of the database file
+ * would drop the locks that SQLite holds on it.
+ */
+#include "ledger/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "client/lite.h"
+#include "ledger/columns.h"
+#include "ledger/schema.h"
+#include "sys/fd.h"
+
+#define BUSY_MS       5000 /* only readers that recover the file hold us up */
+#define LOCK_RETRY_MS 20
+#define MAX_SQL_BYTES 2048
+
+/* The partial indexes want the kinds spelt out. */
+#define ENTRY_ABOUT_RUN(columns)                                             \
+    "SELECT " columns " FROM entry "                                         \
+    "WHERE run_id = ?1 AND kind = 'accepted' AND kind = ?2 "                 \
+    "UNION ALL SELECT " columns " FROM entry "                               \
+    "WHERE run_id = ?1 AND kind IN ('finished', 'orphaned') AND kind = ?2"
+
+enum statement {
+    INSERT_ENTRY,
+    INSERT_CONTENT,
+    FIND_ENTRY,
+    READ_BODY,
+    STATEMENT_COUNT,
+};
+
+struct store_lite {
+    struct store store; /* first: a store is one of us */
+    struct lite *db;
+    struct lite_stmt *statements[STATEMENT_COUNT];
+    int lock_fd;
+};
+
+static struct store_lite *
+of_store(struct store *store)
+{
+    return (struct store_lite *)store;
+}
+
+/* ---- writing ----------------------------------------------------------- */
+
+static void
+bind_uuid(struct lite_stmt *stmt, int param, const struct uuid *uuid,
+          char text[UUID_TEXT_LEN])
+{
+    uuid_format(uuid, text);
+    lite_bind_text(stmt, param, text, UUID_TEXT_LEN - 1);
+}
+
+static void
+bind_str(struct lite_stmt *stmt, int param, const char *text)
+{
+    lite_bind_text(stmt, param, text, strlen(text));
+}
+
+static void
+bind_value(struct lite_stmt *stmt, int param, const struct column_value *value)
+{
+    switch (value->type) {
+    case COLUMN_NULL:
+        lite_bind_null(stmt, param);
+        break;
+    case COLUMN_INT:
+        lite_bind_int(stmt, param, value->number);
+        break;
+    case COLUMN_TEXT:
+        lite_bind_text(stmt, param, value->text, value->len);
+        break;
+    }
+}
+
+/* Runs a statement that has no rows, and makes it ready for the next time. */
+static int
+run(struct lite_stmt *stmt, struct err *err)
+{
+    const enum lite_step step = lite_step(stmt, err);
+
+    lite_reset(stmt);
+    return step == LITE_DONE ? 0 : -1;
+}
+
+static int
+insert_content(struct store_lite *lite, const struct seal *entry, size_t index,
+               struct err *err)
+{
+    struct lite_stmt *stmt = lite->statements[INSERT_CONTENT];
+    const struct entry_content *content = &entry->parts[index];
+    char run_id[UUID_TEXT_LEN];
+
+    bind_uuid(stmt, 1, &entry->run_id, run_id);
+    bind_str(stmt, 2, entry_part_name(content->part));
+    lite_bind_blob(stmt, 3, entry->salts[index], ENTRY_SALT_LEN);
+    lite_bind_text(stmt, 4, content->len > 0 ? content->bytes : "",
+                   content->len);
+    return run(stmt, err);
+}
+
+static int
+insert_entry(struct store_lite *lite, const struct seal *entry,
+             struct err *err)
+{
+    struct lite_stmt *stmt = lite->statements[INSERT_ENTRY];
+
+    for (int i = 0; i < COLUMN_COUNT; i++)
+        bind_value(stmt, i + 1, &entry->columns.at[i]);
+    lite_bind_blob(stmt, COLUMN_COUNT + 1, entry->leaf_hash, ENTRY_HASH_LEN);
+    lite_bind_text(stmt, COLUMN_COUNT + 2, entry->body.bytes, entry->body.len);
+    if (run(stmt, err) == -1)
+        return -1;
+    for (size_t i = 0; i < entry->part_count; i++)
+        if (insert_content(lite, entry, i, err) == -1)
+            return -1;
+    return 0;
+}
+
+static int
+write_all(struct store *store, const struct seal *const *entries, size_t count,
+          struct err *err)
+{
+    struct store_lite *lite = of_store(store);
+
+    if (lite_begin(lite->db, err) == -1)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (insert_entry(lite, entries[i], err) == -1)
+            goto fail;
+    if (lite_commit(lite->db, err) == -1)
+        goto fail;
+    return 0;
+
+fail:
+    lite_rollback(lite->db);
+    return -1;
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+static int
+read_uuid(struct lite_stmt *stmt, int column, struct uuid *uuid,
+          struct err *err)
+{
+    const char *text = lite_text(stmt, column, NULL);
+
+    if (text == NULL || uuid_parse(text, uuid) == -1)
+        return err_set(err, ERR_SYSTEM, "the ledger holds an id that is no "
+                                        "UUID: run tandemctl verify");
+    return 0;
+}
+
+static int
+read_hash(struct lite_stmt *stmt, int column, uint8_t hash[ENTRY_HASH_LEN],
+          struct err *err)
+{
+    size_t len;
+    const void *bytes = lite_blob(stmt, column, &len);
+
+    if (bytes == NULL || len != ENTRY_HASH_LEN)
+        return err_set(err, ERR_SYSTEM, "the ledger holds a leaf hash of %zu "
+                                        "bytes: run tandemctl verify",
+                       len);
+    memcpy(hash, bytes, ENTRY_HASH_LEN);
+    return 0;
+}
+
+/* Steps to the entry of this kind about the run; the caller resets. */
+static enum store_answer
+seek(struct lite_stmt *stmt, const struct uuid *run_id, enum entry_kind kind,
+     char text[UUID_TEXT_LEN], struct err *err)
+{
+    bind_uuid(stmt, 1, run_id, text);
+    bind_str(stmt, 2, entry_kind_name(kind));
+    switch (lite_step(stmt, err)) {
+    case LITE_ROW:
+        return STORE_FOUND;
+    case LITE_DONE:
+        return STORE_NONE;
+    case LITE_FAILED:
+        break;
+    }
+    return STORE_FAILED;
+}
+
+static int
+read_receipt(struct lite_stmt *stmt, struct entry_receipt *receipt,
+             struct err *err)
+{
+    receipt->state = ENTRY_COMMITTED;
+    receipt->idx = lite_int(stmt, 1);
+    receipt->recorded_unix_us = lite_int(stmt, 2);
+    if (read_uuid(stmt, 0, &receipt->log_id, err) == -1)
+        return -1;
+    return read_hash(stmt, 3, receipt->leaf_hash, err);
+}
+
+static enum store_answer
+find(struct store *store, const struct uuid *run_id, enum entry_kind kind,
+     struct entry_receipt *receipt, struct err *err)
+{
+    struct lite_stmt *stmt = of_store(store)->statements[FIND_ENTRY];
+    char text[UUID_TEXT_LEN];
+    enum store_answer answer = seek(stmt, run_id, kind, text, err);
+
+    if (answer == STORE_FOUND && read_receipt(stmt, receipt, err) == -1)
+        answer = STORE_FAILED;
+    lite_reset(stmt);
+    return answer;
+}
+
+static enum store_answer
+read_body(struct store *store, const struct uuid *run_id, enum entry_kind kind,
+          struct buf *body, struct err *err)
+{
+    struct lite_stmt *stmt = of_store(store)->statements[READ_BODY];
+    char text[UUID_TEXT_LEN];
+    enum store_answer answer = seek(stmt, run_id, kind, text, err);
+
+    if (answer == STORE_FOUND) {
+        size_t len;
+        const char *bytes = lite_text(stmt, 0, &len);
+
+        if (bytes == NULL || buf_append(body, bytes, len) != BUF_OK) {
+            err_set(err, ERR_NOMEM, "an entry's body");
+            answer = STORE_FAILED;
+        }
+    }
+    lite_reset(stmt);
+    return answer;
+}
+
+/* ---- the last log ------------------------------------------------------ */
+
+static enum store_answer
+find_last_log(struct store_lite *lite, struct uuid *log_id, struct err *err)
+{
+    /* Rows are numbered as they come, so the last row is the last log's,
+     * whatever the clock did in between. */
+    struct lite_stmt *stmt = lite_prepare(
+        lite->db, "SELECT log_id FROM entry ORDER BY rowid DESC LIMIT 1", err);
+    enum store_answer answer = STORE_FAILED;
+    enum lite_step step;
+
+    if (stmt == NULL)
+        return STORE_FAILED;
+    step = lite_step(stmt, err);
+    if (step == LITE_DONE)
+        answer = STORE_NONE;
+    else if (step == LITE_ROW && read_uuid(stmt, 0, log_id, err) == 0)
+        answer = STORE_FOUND;
+    lite_finalize(stmt);
+    return answer;
+}
+
+static int
+append_leaves(struct lite_stmt *stmt, struct merkle *tree, struct err *err)
+{
+    uint8_t leaf[ENTRY_HASH_LEN];
+    enum lite_step step;
+
+    while ((step = lite_step(stmt, err)) == LITE_ROW)
+        if (read_hash(stmt, 0, leaf, err) == -1 ||
+            merkle_append(tree, leaf, err) == -1)
+            return -1;
+    return step == LITE_DONE ? 0 : -1;
+}
+
+static enum store_answer
+last_log(struct store *store, struct store_log *log, struct err *err)
+{
+    struct store_lite *lite = of_store(store);
+    char text[UUID_TEXT_LEN];
+    struct lite_stmt *stmt;
+    enum store_answer answer;
+
+    memset(log, 0, sizeof(*log));
+    answer = find_last_log(lite, &log->log_id, err);
+    if (answer != STORE_FOUND)
+        return answer;
+    stmt = lite_prepare(
+        lite->db, "SELECT leaf_hash FROM entry WHERE log_id = ? ORDER BY idx",
+        err);
+    if (stmt == NULL)
+        return STORE_FAILED;
+    bind_uuid(stmt, 1, &log->log_id, text);
+    if (append_leaves(stmt, &log->tree, err) == -1)
+        answer = STORE_FAILED;
+    lite_finalize(stmt);
+    return answer;
+}
+
+static int
+open_runs(struct store *store,
+          int (*each)(void *arg, const struct uuid *run_id, struct err *err),
+          void *arg, struct err *err)
+{
+    struct lite_stmt *stmt = lite_prepare(
+        of_store(store)->db,
+        "SELECT run_id FROM entry AS accepted WHERE kind = 'accepted' "
+        "AND NOT EXISTS (SELECT 1 FROM entry AS ended "
+        "WHERE ended.run_id = accepted.run_id "
+        "AND ended.kind IN ('finished', 'orphaned'))",
+        err);
+    enum lite_step step = LITE_FAILED;
+    struct uuid run_id;
+
+    if (stmt == NULL)
+        return -1;
+    while ((step = lite_step(stmt, err)) == LITE_ROW)
+        if (read_uuid(stmt, 0, &run_id, err) == -1 ||
+            each(arg, &run_id, err) == -1)
+            break;
+    lite_finalize(stmt);
+    return step == LITE_DONE ? 0 : -1;
+}
+
+/* ---- opening ----------------------------------------------------------- */
+
+static void
+close_lite(struct store *store)
+{
+    struct store_lite *lite = of_store(store);
+
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        lite_finalize(lite->statements[i]);
+    lite_close(lite->db);
+    fd_close(&lite->lock_fd); /* last: now another may write */
+    free(lite);
+}
+
+static int
+lock(struct store_lite *lite, const char *path, int64_t deadline_mono_ms,
+     struct err *err)
+{
+    static const struct timespec pause = { .tv_nsec = LOCK_RETRY_MS * 1000000 };
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    char lock_path[PATH_MAX];
+    const int len = snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
+
+    if (len < 0 || (size_t)len >= sizeof(lock_path))
+        return err_set(err, ERR_LIMIT, "the ledger's path is too long");
+    lite->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lite->lock_fd == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot open %s", lock_path);
+    while (fcntl(lite->lock_fd, F_OFD_SETLK, &whole) == -1) {
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+            return err_set_errno(err, ERR_SYSTEM, "cannot lock %s", lock_path);
+        if (clock_left_ms(deadline_mono_ms) == 0)
+            return err_set(err, ERR_LIMIT, "another scribe writes to %s",
+                           path);
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+/* INSERT INTO entry (log_id, ...) VALUES (?, ...), from the list of columns. */
+static int
+write_insert(struct buf *sql)
+{
+    enum buf_status status = buf_append_str(sql, "INSERT INTO entry (");
+
+    for (int i = 0; i < COLUMN_COUNT && status == BUF_OK; i++)
+        status = buf_printf(sql, "%s, ", column_name((enum column)i));
+    if (status == BUF_OK)
+        status = buf_append_str(sql, "leaf_hash, body) VALUES (?");
+    for (int i = 1; i < COLUMN_COUNT + 2 && status == BUF_OK; i++)
+        status = buf_append_str(sql, ", ?");
+    if (status == BUF_OK)
+        status = buf_append_str(sql, ")");
+    return status == BUF_OK ? 0 : -1;
+}
+
+static int
+prepare(struct store_lite *lite, struct err *err)
+{
+    struct buf insert;
+    const char *sql[STATEMENT_COUNT] = {
+        [INSERT_CONTENT] = "INSERT INTO content (run_id, part, salt, body) "
+                           "VALUES (?, ?, ?, ?)",
+        [FIND_ENTRY] = ENTRY_ABOUT_RUN("log_id, idx, recorded_at, leaf_hash"),
+        [READ_BODY] = ENTRY_ABOUT_RUN("body"),
+    };
+    int result = 0;
+
+    buf_init(&insert, MAX_SQL_BYTES);
+    if (write_insert(&insert) == -1)
+        result = err_set(err, ERR_NOMEM, "SQL");
+    sql[INSERT_ENTRY] = buf_cstr(&insert);
+    for (size_t i = 0; result == 0 && i < STATEMENT_COUNT; i++) {
+        lite->statements[i] = lite_prepare(lite->db, sql[i], err);
+        if (lite->statements[i] == NULL)
+            result = -1;
+    }
+    buf_close(&insert);
+    return result;
+}
+
+static const struct store_ops ops = {
+    .close = close_lite,
+    .write = write_all,
+    .find = find,
+    .read_body = read_body,
+    .last_log = last_log,
+    .open_runs = open_runs,
+};
+
+struct store *
+store_lite_open(const char *path, int64_t deadline_mono_ms, struct err *err)
+{
+    struct store_lite *lite = calloc(1, sizeof(*lite));
+
+    if (lite == NULL) {
+        err_set(err, ERR_NOMEM, "store");
+        return NULL;
+    }
+    lite->store.ops = &ops;
+    lite->lock_fd = -1;
+    if (lock(lite, path, deadline_mono_ms, err) == -1)
+        goto fail;
+    lite->db = lite_open(path, LITE_READ_WRITE, BUSY_MS, err);
+    if (lite->db == NULL || schema_create(lite->db, err) == -1 ||
+        prepare(lite, err) == -1)
+        goto fail;
+    return &lite->store;
+
+fail:
+    close_lite(&lite->store);
+    return NULL;
+}

@@ -1,0 +1,129 @@
+/*
+ * metrics - every family that /metrics exposes, counted in one shared set.
+ *
+ *     metrics_init(&err)          in the master, before the first fork
+ *     metrics_...(...)            anywhere after it
+ *
+ * Counting before metrics_init(), as in unit tests, does nothing.
+ */
+#ifndef APP_METRICS_H
+#define APP_METRICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "sys/counters.h"
+
+enum metrics_family {
+    METRICS_REQUESTS,      /* enum metrics_outcome */
+    METRICS_LATENCY,       /* model role */
+    METRICS_TIMEOUTS,      /* model role */
+    METRICS_ERRORS,        /* error class */
+    METRICS_CANCELLATIONS, /* enum metrics_cancelled */
+    METRICS_SSE_DURATION,
+    METRICS_HTTP_REQUESTS, /* route and status: metrics_http() */
+    METRICS_HTTP_DURATION, /* enum metrics_route */
+    METRICS_INFERENCE,     /* model role */
+    METRICS_TOKENS,        /* metrics_tokens() */
+    METRICS_EARLY_TERMINATIONS,
+    METRICS_SALVAGED,     /* model role that was kept */
+    METRICS_REDACTIONS,   /* enum metrics_redaction */
+    METRICS_AUDIT_WRITES, /* enum metrics_audit */
+    METRICS_AUDIT_DURATION,
+    METRICS_AUDIT_COMMITS,
+    METRICS_AUTH_FAILURES, /* enum metrics_auth */
+    METRICS_OVERLOADED,
+    METRICS_WORKER_RESTARTS, /* enum metrics_restart */
+    METRICS_WORKERS,         /* enum metrics_pool */
+    METRICS_WORKERS_BUSY,    /* enum metrics_pool */
+    METRICS_BUILD_INFO,
+    METRICS_START_TIME,
+    METRICS_FAMILY_COUNT,
+};
+
+enum metrics_outcome {
+    METRICS_OUTCOME_OK,
+    METRICS_OUTCOME_TIMEOUT,
+    METRICS_OUTCOME_CANCELLED,
+    METRICS_OUTCOME_ERROR,
+    METRICS_OUTCOME_REJECTED
+};
+
+enum metrics_cancelled {
+    METRICS_CANCELLED_CLIENT,
+    METRICS_CANCELLED_SIBLING,
+    METRICS_CANCELLED_SHUTDOWN
+};
+
+enum metrics_route {
+    METRICS_ROUTE_QUERY,
+    METRICS_ROUTE_HEALTH,
+    METRICS_ROUTE_HEALTHZ,
+    METRICS_ROUTE_LIVEZ,
+    METRICS_ROUTE_READYZ,
+    METRICS_ROUTE_METRICS,
+    METRICS_ROUTE_EXPERIMENTS,
+    METRICS_ROUTE_EXPERIMENT,
+    METRICS_ROUTE_OTHER,
+    METRICS_ROUTE_COUNT,
+};
+
+enum metrics_redaction {
+    METRICS_REDACTED_EMAIL,
+    METRICS_REDACTED_PHONE,
+    METRICS_REDACTED_SSN,
+    METRICS_REDACTED_MRN,
+    METRICS_REDACTED_CREDENTIAL,
+};
+
+enum metrics_audit {
+    METRICS_AUDIT_STORED,
+    METRICS_AUDIT_DUPLICATE,
+    METRICS_AUDIT_ORPHANED,
+    METRICS_AUDIT_REFUSED
+};
+
+enum metrics_auth { METRICS_AUTH_MISSING, METRICS_AUTH_WRONG };
+
+enum metrics_restart {
+    METRICS_RESTART_ORDERLY,
+    METRICS_RESTART_SICK,
+    METRICS_RESTART_CRASHED
+};
+
+enum metrics_pool {
+    METRICS_POOL_STREAM,
+    METRICS_POOL_CONTROL,
+    METRICS_POOL_SCRIBE,
+    METRICS_POOL_COUNT
+};
+
+int metrics_init(struct err *err) ATTR_MUST_CHECK;
+
+/* For the page: NULL before metrics_init(). */
+const struct counters *metrics_counters(void);
+extern const struct counters_family metrics_families[METRICS_FAMILY_COUNT];
+
+void metrics_count(enum metrics_family family, size_t label);
+void metrics_add(enum metrics_family family, size_t label, uint64_t amount);
+void metrics_observe(enum metrics_family family, size_t label, int64_t value);
+void metrics_gauge(enum metrics_family family, size_t label, int64_t value);
+
+/* One answered HTTP request; a status outside the list counts as 500. */
+void metrics_http(enum metrics_route route, int status, int64_t took_us);
+
+/* error_class is a model_answer's, or it counts as Other; never NULL. */
+void metrics_error(const char *error_class);
+
+enum metrics_token_kind {
+    METRICS_TOKENS_INPUT,
+    METRICS_TOKENS_OUTPUT,
+    METRICS_TOKENS_THOUGHT
+};
+
+/* role is 0 flash, 1 pro; a negative amount is unknown and adds nothing. */
+void metrics_tokens(size_t role, enum metrics_token_kind kind, int64_t amount);
+
+#endif

@@ -1,0 +1,161 @@
+/* dialect.c - see dialect.h: the table, and what the dialects share. */
+#include "model/dialect.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "text/json.h"
+
+#define MAX_KEY_BYTES 4096
+
+const struct dialect *
+dialect_of(enum model_provider provider)
+{
+    switch (provider) {
+    case MODEL_VERTEX:
+        return &dialect_vertex;
+    case MODEL_GEMINI:
+        return &dialect_gemini;
+    case MODEL_OPENAI:
+        break;
+    }
+    return &dialect_openai;
+}
+
+/* ---- what is sent ------------------------------------------------------- */
+
+int
+dialect_add_header(struct dialect_headers *headers, struct err *err,
+                   const char *fmt, ...)
+{
+    char line[16384];
+    const char *copy;
+    va_list args;
+    int len;
+
+    va_start(args, fmt);
+    len = vsnprintf(line, sizeof(line), fmt, args);
+    va_end(args);
+    if (len < 0 || (size_t)len >= sizeof(line) ||
+        headers->count == DIALECT_MAX_HEADERS)
+        return err_set(err, ERR_LIMIT, "request headers too long");
+    copy = arena_strdup(headers->arena, line);
+    if (copy == NULL)
+        return err_set(err, ERR_NOMEM, "request headers");
+    headers->lines[headers->count++] = copy;
+    headers->lines[headers->count] = NULL;
+    return 0;
+}
+
+int
+dialect_buf_error(enum buf_status status, const char *what, struct err *err)
+{
+    switch (status) {
+    case BUF_OK:
+        break;
+    case BUF_FULL:
+        return err_set(err, ERR_LIMIT, "%s too long", what);
+    case BUF_NOMEM:
+        return err_set(err, ERR_NOMEM, "%s", what);
+    }
+    return 0;
+}
+
+int
+dialect_body_error(const struct jsonw *writer, struct err *err)
+{
+    if (jsonw_failed(writer))
+        return err_set(err, ERR_NOMEM, "no room for the request body");
+    return 0;
+}
+
+int
+dialect_append_base(struct buf *out, const char *base_url,
+                    const char *otherwise, struct err *err)
+{
+    const char *base = base_url[0] != '\0' ? base_url : otherwise;
+    size_t len = strlen(base);
+
+    while (len > 0 && base[len - 1] == '/')
+        len--;
+    return dialect_buf_error(buf_append(out, base, len), "URL", err);
+}
+
+/* ---- what is checked ---------------------------------------------------- */
+
+static bool
+is_visible_ascii(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (*text <= 0x20 || *text >= 0x7f)
+            return false;
+    return true;
+}
+
+int
+dialect_check_base_url(const char *base_url, struct err *err)
+{
+    const char *host;
+
+    if (base_url[0] == '\0')
+        return 0;
+    if (str_starts_with(base_url, "https://"))
+        host = base_url + strlen("https://");
+    else if (str_starts_with(base_url, "http://"))
+        host = base_url + strlen("http://");
+    else
+        return err_set(err, ERR_INVALID,
+                       "base URL does not begin with http:// or https://");
+    if (host[0] == '\0' || host[0] == '/' || host[0] == ':')
+        return err_set(err, ERR_INVALID, "base URL without a host");
+    if (!is_visible_ascii(base_url) || strpbrk(base_url, "@?#\\") != NULL)
+        return err_set(err, ERR_INVALID,
+                       "base URL with a user, a query, a fragment or "
+                       "characters that do not belong in one");
+    return 0;
+}
+
+int
+dialect_check_key(const char *key, struct err *err)
+{
+    if (!is_visible_ascii(key))
+        return err_set(err, ERR_INVALID,
+                       "API key with a blank or a character beyond ASCII");
+    if (strlen(key) > MAX_KEY_BYTES)
+        return err_set(err, ERR_INVALID, "API key too long");
+    return 0;
+}
+
+/* ---- what is read ------------------------------------------------------- */
+
+const char *
+dialect_bare_model(const char *model)
+{
+    static const char *const prefixes[] = { "publishers/google/models/",
+                                            "models/", "google/" };
+
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+        if (str_starts_with(model, prefixes[i]))
+            return model + strlen(prefixes[i]);
+    return model;
+}
+
+bool
+dialect_mentions(const json_t *text, const char *phrase)
+{
+    const char *string = json_string_value(text);
+
+    return string != NULL && strcasestr(string, phrase) != NULL;
+}
+
+long
+dialect_status_code(const json_t *code)
+{
+    int64_t value = -1;
+
+    reply_count(&value, code);
+    return value >= 100 && value <= 599 ? (long)value : -1;
+}

@@ -1,0 +1,102 @@
+/* generation.c - see generation.h. */
+#include "tandemd/generation.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "guard/privacy.h"
+#include "model/setup.h"
+
+static int
+add_peer(struct generation *generation, uid_t uid, struct err *err)
+{
+    if (generation->peer_count == GENERATION_MAX_PEERS)
+        return err_set(err, ERR_LIMIT, "SOCKET_USERS names more than %d users",
+                       GENERATION_MAX_PEERS - 2);
+    generation->peers[generation->peer_count++] = uid;
+    return 0;
+}
+
+/* Users this machine does not have are passed over: the default names the web
+ * server's user, and not every machine has one. */
+static int
+find_peers(struct generation *generation, struct err *err)
+{
+    struct config *config = generation->config;
+    char *names = arena_strdup(&config->arena, config->socket_users);
+    char *rest = names;
+    const char *name;
+
+    if (names == NULL)
+        return err_set(err, ERR_NOMEM, "SOCKET_USERS");
+    if (add_peer(generation, 0, err) == -1 ||
+        add_peer(generation, geteuid(), err) == -1)
+        return -1;
+    while ((name = strsep(&rest, ", ")) != NULL) {
+        const struct passwd *user = name[0] != '\0' ? getpwnam(name) : NULL;
+
+        if (user != NULL && add_peer(generation, user->pw_uid, err) == -1)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+check(const struct config *config, struct err *err)
+{
+    struct models_config models;
+    struct privacy *privacy = privacy_new(err);
+
+    if (privacy == NULL)
+        return -1;
+    privacy_free(privacy);
+    model_setup(config, &models);
+    return models_check(&models, err);
+}
+
+struct generation *
+generation_new(const char *config_path, char **environment, struct err *err)
+{
+    struct generation *generation = calloc(1, sizeof(*generation));
+
+    if (generation == NULL) {
+        err_set(err, ERR_NOMEM, "configuration");
+        return NULL;
+    }
+    generation->config = config_load(config_path, environment, err);
+    if (generation->config == NULL)
+        goto fail;
+    generation->ledger_path = config_ledger_path(generation->config);
+    if (generation->ledger_path == NULL) {
+        err_set(err, ERR_NOMEM, "STATE_DIR");
+        goto fail;
+    }
+    if (find_peers(generation, err) == -1 ||
+        check(generation->config, err) == -1)
+        goto fail;
+    return generation;
+
+fail:
+    generation_free(generation);
+    return NULL;
+}
+
+void
+generation_free(struct generation *generation)
+{
+    if (generation == NULL)
+        return;
+    config_free(generation->config);
+    free(generation);
+}
+
+bool
+generation_knows_peer(const struct generation *generation, uid_t uid)
+{
+    for (size_t i = 0; i < generation->peer_count; i++)
+        if (generation->peers[i] == uid)
+            return true;
+    return false;
+}

@@ -1,0 +1,33 @@
+/*
+ * generation - what the children of one generation share: a configuration and
+ * what was worked out from it.
+ */
+#ifndef TANDEMD_GENERATION_H
+#define TANDEMD_GENERATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "config.h"
+
+#define GENERATION_MAX_PEERS 16
+
+struct generation {
+    struct config *config; /* owned */
+    const char *ledger_path;
+    uid_t peers[GENERATION_MAX_PEERS]; /* who may connect to our sockets */
+    size_t peer_count;
+};
+
+/* Loads and checks everything that can be checked without the network.  NULL
+ * with err naming what, where and what to do. */
+struct generation *generation_new(const char *config_path, char **environment,
+                                  struct err *err) ATTR_MUST_CHECK;
+void generation_free(struct generation *generation); /* NULL is fine */
+
+bool generation_knows_peer(const struct generation *generation, uid_t uid);
+
+#endif

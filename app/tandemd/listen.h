@@ -1,0 +1,37 @@
+/*
+ * listen - the service's sockets: inherited where somebody left us some, else
+ * our own.
+ *
+ * A web server (lighttpd's bin-path) or spawn-fcgi leaves the stream socket on
+ * descriptor 0.  systemd passes LISTEN_FDS: first the stream socket, then the
+ * control socket.  The scribe's is always our own.
+ */
+#ifndef TANDEMD_LISTEN_H
+#define TANDEMD_LISTEN_H
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "config.h"
+
+#define LISTEN_PATH_LEN 108 /* of sun_path, with its NUL */
+
+struct listen {
+    int stream_fd;
+    int control_fd;
+    int scribe_fd;
+    char stream_path[LISTEN_PATH_LEN]; /* ours to remove; "" when inherited */
+    char control_path[LISTEN_PATH_LEN];
+    char scribe_path[LISTEN_PATH_LEN];
+};
+
+int listen_open(struct listen *sockets, const struct config *config,
+                struct err *err) ATTR_MUST_CHECK;
+
+/* No new queries: callers of our own stream socket fail at once from here on,
+ * those of an inherited one wait for whoever serves it next. */
+void listen_stop_stream(struct listen *sockets);
+
+/* Closes all and removes what is ours.  Repeatable. */
+void listen_close(struct listen *sockets);
+
+#endif

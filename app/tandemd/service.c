@@ -1,0 +1,255 @@
+/* service.c - see service.h. */
+#include "tandemd/service.h"
+
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "client/http.h"
+#include "gate/fcgi.h"
+#include "guard/provider.h"
+#include "metrics.h"
+#include "prefork/master.h"
+#include "sys/fd.h"
+#include "sys/log.h"
+#include "tandemd/listen.h"
+#include "tandemd/workers.h"
+
+#define RESERVE_WORKERS     2  /* they tell callers that all others are busy */
+#define MAX_CONTROL_WORKERS 16 /* of the option table */
+#define READING_MS          35000 /* a request's head and body, at the most */
+#define OVERDUE_MS          3000  /* past the deadline a worker told us */
+#define HURRY_MS            5000
+
+struct service {
+    const char *config_path;
+    char **environment;
+    struct generation *current; /* children may still use older ones */
+    struct listen sockets;
+    struct board *board;
+    struct master_pool pools[WORKERS_POOL_COUNT];
+};
+
+/* ---- pools --------------------------------------------------------------- */
+
+static int
+at_least(int64_t value, int least)
+{
+    return value > least ? (int)value : least;
+}
+
+static void
+size_pools(struct master_pool *pools, const struct config *config)
+{
+    pools[WORKERS_STREAM].size = (struct plan_limits){
+        .min = (int)config->stream_workers_min,
+        .max = (int)config->stream_workers_max + RESERVE_WORKERS,
+        .spare = at_least(config->stream_workers_spare, RESERVE_WORKERS),
+        .idle_ms = config->worker_idle_ms,
+    };
+    pools[WORKERS_STREAM].quota = config->max_requests_per_worker;
+    pools[WORKERS_CONTROL].size = (struct plan_limits){
+        .min = (int)config->control_workers,
+        .max = (int)config->control_workers,
+        .spare = 0,
+        .idle_ms = config->worker_idle_ms,
+    };
+    pools[WORKERS_CONTROL].quota = config->max_requests_per_worker;
+    pools[WORKERS_SCRIBE].size = (struct plan_limits){ .min = 1, .max = 1 };
+}
+
+static void
+describe_pools(struct service *service)
+{
+    struct master_pool *pools = service->pools;
+
+    pools[WORKERS_STREAM] =
+        (struct master_pool){ .name = "stream",
+                              .main = workers_stream,
+                              .listen_fd = service->sockets.stream_fd,
+                              .reading_ms = READING_MS,
+                              .overdue_ms = OVERDUE_MS,
+                              .stop_order = 0 };
+    pools[WORKERS_CONTROL] =
+        (struct master_pool){ .name = "control",
+                              .main = workers_control,
+                              .listen_fd = service->sockets.control_fd,
+                              .reading_ms = READING_MS,
+                              .overdue_ms = OVERDUE_MS,
+                              .stop_order = 1 };
+    pools[WORKERS_SCRIBE] =
+        (struct master_pool){ .name = "scribe",
+                              .main = workers_scribe,
+                              .listen_fd = service->sockets.scribe_fd,
+                              .stop_order = 2,
+                              .exclusive = true };
+    size_pools(pools, service->current->config);
+}
+
+/* Two generations of each pool may live side by side during a reload. */
+static size_t
+slots_needed(const struct config *config)
+{
+    return 2 * ((size_t)config->stream_workers_max + RESERVE_WORKERS +
+                MAX_CONTROL_WORKERS + 1);
+}
+
+/* ---- what the master asks ------------------------------------------------ */
+
+static int
+on_reload(void *arg, struct master_pool *pools, const void **config,
+          struct err *err)
+{
+    struct service *service = arg;
+    const struct conf_option *frozen;
+    struct generation *next =
+        generation_new(service->config_path, service->environment, err);
+
+    if (next == NULL)
+        return -1;
+    frozen = conf_first_frozen_change(&config_table, service->current->config,
+                                      next->config);
+    if (frozen != NULL) {
+        generation_free(next);
+        return err_set(err, ERR_INVALID,
+                       "%s cannot change in a reload: restart, or set it back",
+                       frozen->name);
+    }
+    service->current = next;
+    size_pools(pools, next->config);
+    log_set_level((enum log_level)next->config->log_level);
+    *config = next;
+    return 0;
+}
+
+static void
+on_forget(void *arg, const void *config)
+{
+    struct service *service = arg;
+    const struct generation *old = config;
+
+    if (old != service->current)
+        generation_free((struct generation *)(uintptr_t)old);
+}
+
+static void
+on_rotate(void *arg)
+{
+    const struct service *service = arg;
+    const char *path = service->current->config->log_file;
+    struct err err = { 0 };
+
+    if (path[0] != '\0' && log_to_file(path, &err) == -1)
+        log_error("log_not_reopened", "%s", err.text);
+}
+
+static void
+on_draining(void *arg)
+{
+    struct service *service = arg;
+
+    listen_stop_stream(&service->sockets);
+}
+
+static void
+on_tick(void *arg, const struct board *board)
+{
+    const unsigned living = 1u << BOARD_STARTING | 1u << BOARD_IDLE |
+                            1u << BOARD_READING | 1u << BOARD_BUSY |
+                            1u << BOARD_REFUSING | 1u << BOARD_LEAVING;
+    const unsigned busy = 1u << BOARD_READING | 1u << BOARD_BUSY;
+
+    (void)arg;
+    for (unsigned pool = 0; pool < WORKERS_POOL_COUNT; pool++) {
+        metrics_gauge(METRICS_WORKERS, pool,
+                      (int64_t)board_count(board, pool, living));
+        metrics_gauge(METRICS_WORKERS_BUSY, pool,
+                      (int64_t)board_count(board, pool, busy));
+    }
+}
+
+static void
+on_gone(void *arg, const struct board_view *view, int how)
+{
+    enum metrics_restart label = METRICS_RESTART_CRASHED;
+
+    (void)arg;
+    (void)view;
+    if (WIFEXITED(how))
+        label = WEXITSTATUS(how) == CHILD_EXIT_OK ? METRICS_RESTART_ORDERLY
+                                                  : METRICS_RESTART_SICK;
+    metrics_count(METRICS_WORKER_RESTARTS, label);
+}
+
+/* ---- start and end ------------------------------------------------------- */
+
+/* What must exist before the first fork. */
+static int
+prepare(struct service *service, struct err *err)
+{
+    const struct config *config = service->current->config;
+
+    fd_raise_limit();
+    if (metrics_init(err) == -1 || provider_init(err) == -1 ||
+        http_global_init(err) == -1 ||
+        listen_open(&service->sockets, config, err) == -1)
+        return -1;
+    metrics_gauge(METRICS_BUILD_INFO, 0, 1);
+    metrics_gauge(METRICS_START_TIME, 0, clock_unix_us() / 1000000);
+    service->board = board_new(slots_needed(config), err);
+    return service->board != NULL ? 0 : -1;
+}
+
+static int
+supervise(struct service *service)
+{
+    const struct master_hooks hooks = { .arg = service,
+                                        .reload = on_reload,
+                                        .forget = on_forget,
+                                        .rotate = on_rotate,
+                                        .draining = on_draining,
+                                        .tick = on_tick,
+                                        .gone = on_gone };
+    const struct master_config master = {
+        .board = service->board,
+        .pools = service->pools,
+        .pool_count = WORKERS_POOL_COUNT,
+        .hooks = &hooks,
+        .config = service->current,
+        .drain_ms = service->current->config->drain_ms,
+        .hurry_ms = HURRY_MS,
+    };
+
+    log_info("started",
+             "version=%s flash_model=%s pro_model=%s stream_workers_max=%lld",
+             TANDEM_VERSION, service->current->config->flash.model,
+             service->current->config->pro.model,
+             (long long)service->current->config->stream_workers_max);
+    return master_run(&master);
+}
+
+int
+service_run(struct generation *generation, const char *config_path,
+            char **environment)
+{
+    struct service service = {
+        .config_path = config_path,
+        .environment = environment,
+        .current = generation,
+        .sockets = { .stream_fd = -1, .control_fd = -1, .scribe_fd = -1 }
+    };
+    struct err err = { 0 };
+    int code = CHILD_EXIT_CONFIG;
+
+    if (prepare(&service, &err) == -1) {
+        log_error("not_started", "%s", err.text);
+    } else {
+        describe_pools(&service);
+        code = supervise(&service);
+        log_info("stopped", "exit_code=%d", code);
+    }
+    listen_close(&service.sockets);
+    board_free(service.board);
+    http_global_cleanup();
+    generation_free(service.current);
+    return code;
+}

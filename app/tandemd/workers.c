@@ -1,0 +1,182 @@
+/* workers.c - see workers.h. */
+#include "tandemd/workers.h"
+
+#include <unistd.h>
+
+#include "ask/ask.h"
+#include "control/control.h"
+#include "gate/fcgi.h"
+#include "ledger/scribe.h"
+#include "sys/fd.h"
+#include "sys/log.h"
+#include "sys/sock.h"
+#include "tandemd/generation.h"
+
+#define RECEIVE_MS 5000 /* per read of a request's head */
+#define SEND_MS    5000 /* per write: whoever is slower has left */
+
+#define HOST_NAME_LEN 256
+
+static const struct fcgi_timeouts timeouts = { RECEIVE_MS, SEND_MS };
+
+/* ---- connections --------------------------------------------------------- */
+
+/* Only the web server may speak to us: libfcgi trusts what it is told. */
+static int
+check_peer(const struct generation *generation, int fd)
+{
+    struct err err = { 0 };
+    uid_t uid;
+
+    if (sock_peer_uid(fd, &uid, &err) == -1) {
+        log_warn("peer_unknown", "%s", err.text);
+        return -1;
+    }
+    if (generation_knows_peer(generation, uid))
+        return 0;
+    log_warn("peer_refused",
+             "uid=%u is not root, ourselves or one of "
+             "SOCKET_USERS",
+             (unsigned)uid);
+    return -1;
+}
+
+/* -1 when there is no request to serve; then fd is closed. */
+static int
+begin(struct child *child, struct fcgi *gate, int fd)
+{
+    struct err err = { 0 };
+
+    if (check_peer(child->config, fd) == -1) {
+        fd_close(&fd);
+        return -1;
+    }
+    if (fcgi_begin(gate, fd, &timeouts, &err) == 0)
+        return 0;
+    log_info("request_not_read", "%s", err.text);
+    return -1;
+}
+
+/* What a pool's requests are served with. */
+struct server {
+    void *tools;
+    void (*serve)(struct child *child, void *tools, struct fcgi *gate);
+};
+
+static int
+serve_all(struct child *child, const struct server *server)
+{
+    struct err err = { 0 };
+    struct fcgi *gate = fcgi_new(&err);
+    int fd;
+
+    if (gate == NULL) {
+        log_error("worker_sick", "%s", err.text);
+        return CHILD_EXIT_SICK;
+    }
+    child_ready(child);
+    while ((fd = child_accept(child)) != -1) {
+        if (begin(child, gate, fd) == 0) {
+            server->serve(child, server->tools, gate);
+            fcgi_end(gate);
+        }
+        child_idle(child);
+    }
+    fcgi_free(gate);
+    return CHILD_EXIT_OK;
+}
+
+/* ---- stream -------------------------------------------------------------- */
+
+/* More callers than STREAM_WORKERS_MAX are being served, ours included.  We
+ * show ourselves first and count then: two that meet may both refuse, but
+ * never one too many is served. */
+static bool
+is_one_too_many(const struct child *child)
+{
+    const struct generation *generation = child->config;
+    const unsigned serving = 1u << BOARD_READING | 1u << BOARD_BUSY;
+
+    return board_count(child->board, WORKERS_STREAM, serving) >
+           (size_t)generation->config->stream_workers_max;
+}
+
+static void
+serve_query(struct child *child, void *tools, struct fcgi *gate)
+{
+    if (!is_one_too_many(child)) {
+        ask_serve(tools, gate);
+        return;
+    }
+    board_set_stage(child->board, (size_t)child->slot, BOARD_REFUSING, 0);
+    ask_refuse(gate);
+}
+
+int
+workers_stream(struct child *child)
+{
+    const struct generation *generation = child->config;
+    struct server server = { .serve = serve_query };
+    struct err err = { 0 };
+    struct ask *ask = ask_new(generation->config, child, &err);
+    int code;
+
+    if (ask == NULL) {
+        log_error("worker_sick", "%s", err.text);
+        return CHILD_EXIT_SICK;
+    }
+    server.tools = ask;
+    code = serve_all(child, &server);
+    ask_free(ask);
+    return code;
+}
+
+/* ---- control ------------------------------------------------------------- */
+
+static void
+serve_control(struct child *child, void *tools, struct fcgi *gate)
+{
+    (void)child;
+    control_serve(tools, gate);
+}
+
+int
+workers_control(struct child *child)
+{
+    const struct generation *generation = child->config;
+    struct server server = { .serve = serve_control };
+    const struct control_config config = {
+        .config = generation->config,
+        .ledger_path = generation->ledger_path,
+        .board = child->board,
+        .stream_pool = WORKERS_STREAM,
+        .scribe_pool = WORKERS_SCRIBE,
+    };
+    struct err err = { 0 };
+    struct control *control = control_new(&config, &err);
+    int code;
+
+    if (control == NULL) {
+        log_error("worker_sick", "%s", err.text);
+        return CHILD_EXIT_SICK;
+    }
+    server.tools = control;
+    code = serve_all(child, &server);
+    control_free(control);
+    return code;
+}
+
+/* ---- scribe -------------------------------------------------------------- */
+
+int
+workers_scribe(struct child *child)
+{
+    const struct generation *generation = child->config;
+    char host[HOST_NAME_LEN] = "unknown";
+    struct scribe_config config = { .listen_fd = child->listen_fd,
+                                    .store_path = generation->ledger_path,
+                                    .host = host };
+
+    gethostname(host, sizeof(host) - 1);
+    return scribe_run(&config, child);
+}

@@ -1,0 +1,190 @@
+/* file.c - see file.h. */
+#include "sys/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sys/fd.h"
+
+#define CHUNK_BYTES 4096
+
+static int
+append(struct buf *buf, const char *bytes, size_t len, struct err *err)
+{
+    switch (buf_append(buf, bytes, len)) {
+    case BUF_OK:
+        return 0;
+    case BUF_FULL:
+        return err_set(err, ERR_LIMIT, "larger than %zu bytes", buf->max_bytes);
+    case BUF_NOMEM:
+        break;
+    }
+    return err_set(err, ERR_NOMEM, "no memory for its content");
+}
+
+static int
+read_all(int fd, struct buf *buf, struct err *err)
+{
+    char chunk[CHUNK_BYTES];
+
+    for (;;) {
+        const ssize_t len = read(fd, chunk, sizeof(chunk));
+
+        if (len == 0)
+            return 0;
+        if (len > 0) {
+            if (append(buf, chunk, (size_t)len, err) == -1)
+                return -1;
+        } else if (errno != EINTR) {
+            return err_set_errno(err, ERR_SYSTEM, "read");
+        }
+    }
+}
+
+int
+file_read(const char *path, struct buf *buf, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int result;
+
+    if (fd == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot open %s", path);
+    result = read_all(fd, buf, err);
+    if (result == -1)
+        err_prefix(err, "%s", path);
+    fd_close(&fd);
+    return result;
+}
+
+/* The folder that holds path, for a path that may be as short as "name". */
+static int
+sync_folder_of(const char *path, struct err *err)
+{
+    char copy[PATH_MAX];
+    const char *folder;
+    int result;
+    int fd;
+
+    snprintf(copy, sizeof(copy), "%s", path);
+    folder = dirname(copy);
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot open folder %s", folder);
+    result = fsync(fd);
+    if (result == -1)
+        err_set_errno(err, ERR_SYSTEM, "cannot sync folder %s", folder);
+    fd_close(&fd);
+    return result;
+}
+
+/* A name in the same folder, so that rename(2) is atomic, and with a dot in
+ * front, so that what a crash leaves behind is not taken for a whole file. */
+static int
+make_temporary_path(const char *path, char temporary[PATH_MAX], struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    const int len = snprintf(temporary, PATH_MAX, "%.*s.%s.XXXXXX",
+                             (int)(name - path), path, name);
+
+    if (len < 0 || len >= PATH_MAX || name[0] == '\0')
+        return err_set(err, ERR_INVALID, "not a usable file name");
+    return 0;
+}
+
+static int
+fill_and_sync(int fd, mode_t mode, const void *bytes, size_t len,
+              struct err *err)
+{
+    if (fchmod(fd, mode) == -1)
+        return err_set_errno(err, ERR_SYSTEM, "chmod");
+    if (fd_write_all(fd, bytes, len, INT64_MAX, err) == -1)
+        return -1;
+    if (fsync(fd) == -1)
+        return err_set_errno(err, ERR_SYSTEM, "fsync");
+    return 0;
+}
+
+static int
+write_temporary(char temporary[PATH_MAX], mode_t mode, const void *bytes,
+                size_t len, struct err *err)
+{
+    const int fd = mkostemp(temporary, O_CLOEXEC);
+    int result;
+
+    if (fd == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot create %s", temporary);
+    result = fill_and_sync(fd, mode, bytes, len, err);
+    if (close(fd) == -1 && result == 0)
+        result = err_set_errno(err, ERR_SYSTEM, "close");
+    if (result == -1)
+        unlink(temporary);
+    return result;
+}
+
+int
+file_write_durably(const char *path, mode_t mode, const void *bytes, size_t len,
+                   struct err *err)
+{
+    char temporary[PATH_MAX];
+
+    if (make_temporary_path(path, temporary, err) == -1 ||
+        write_temporary(temporary, mode, bytes, len, err) == -1)
+        goto fail;
+    if (rename(temporary, path) == -1) {
+        err_set_errno(err, ERR_SYSTEM, "rename");
+        unlink(temporary);
+        goto fail;
+    }
+    if (sync_folder_of(path, err) == -1)
+        goto fail;
+    return 0;
+
+fail:
+    err_prefix(err, "%s", path);
+    return -1;
+}
+
+static int
+make_one_folder(const char *path, mode_t mode, struct err *err)
+{
+    struct stat info;
+
+    if (mkdir(path, mode) == 0)
+        return sync_folder_of(path, err);
+    if (errno != EEXIST)
+        return err_set_errno(err, ERR_SYSTEM, "cannot make folder %s", path);
+    if (stat(path, &info) == -1)
+        return err_set_errno(err, ERR_SYSTEM, "%s", path);
+    if (!S_ISDIR(info.st_mode))
+        return err_set(err, ERR_INVALID, "%s is not a folder", path);
+    return 0;
+}
+
+int
+file_make_folder(const char *path, mode_t mode, struct err *err)
+{
+    char partial[PATH_MAX];
+    const size_t len = strlen(path);
+
+    if (len == 0 || len >= sizeof(partial))
+        return err_set(err, ERR_INVALID, "not a usable folder name");
+    memcpy(partial, path, len + 1);
+    for (size_t i = 1; i < len; i++) {
+        if (partial[i] != '/')
+            continue;
+        partial[i] = '\0';
+        if (make_one_folder(partial, mode, err) == -1)
+            return -1;
+        partial[i] = '/';
+    }
+    return make_one_folder(partial, mode, err);
+}

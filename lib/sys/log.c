@@ -1,0 +1,246 @@
+/* log.c - see log.h.  A line is built in a buffer of fixed size, with room
+ * for its end kept back, so that a line that is cut is still a whole object. */
+#include "sys/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "sys/fd.h"
+
+#define LINE_BYTES  4096 /* PIPE_BUF: larger writes to a pipe may interleave */
+#define NAME_BYTES  256  /* an event or role, escaped */
+#define RUN_ID_SIZE 64
+#define END_OF_LINE "\"}\n"
+
+struct line {
+    char bytes[LINE_BYTES];
+    size_t len;
+};
+
+static struct {
+    int fd;
+    int file_fd; /* owned; -1 when fd was given by the caller */
+    enum log_level level;
+    const char *role;
+    int slot;
+    unsigned generation;
+    char run_id[RUN_ID_SIZE]; /* "" for none */
+} state = {
+    .fd = STDERR_FILENO, .file_fd = -1, .level = LOG_LEVEL_INFO, .slot = -1
+};
+
+void
+log_to_fd(int fd)
+{
+    state.fd = fd;
+    fd_close(&state.file_fd);
+}
+
+int
+log_to_file(const char *path, struct err *err)
+{
+    const int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+
+    if (fd == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot open log %s", path);
+    log_to_fd(fd);
+    state.file_fd = fd;
+    return 0;
+}
+
+void
+log_set_level(enum log_level level)
+{
+    state.level = level;
+}
+
+void
+log_set_process(const char *role, int slot, unsigned generation)
+{
+    state.role = role;
+    state.slot = slot;
+    state.generation = generation;
+}
+
+void
+log_set_run(const char *run_id)
+{
+    snprintf(state.run_id, sizeof(state.run_id), "%s",
+             run_id != NULL ? run_id : "");
+}
+
+/* Length of the valid UTF-8 sequence at text, 0 when it is none. */
+static size_t
+utf8_sequence_len(const unsigned char *text, size_t len)
+{
+    static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    unsigned code;
+    size_t need;
+
+    if (text[0] < 0x80)
+        return 1;
+    if (text[0] < 0xc2 || text[0] > 0xf4)
+        return 0;
+    need = text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+    if (need > len)
+        return 0;
+    code = text[0] & (0x7fu >> need);
+    for (size_t i = 1; i < need; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (text[i] & 0x3f);
+    }
+    if (code < least[need] || code > 0x10ffff ||
+        (code >= 0xd800 && code <= 0xdfff))
+        return 0;
+    return need;
+}
+
+/* One character, or one byte that is none, as it stands in a JSON string.
+ * Returns how much of text that was. */
+static size_t
+escape_one(const unsigned char *text, size_t len, char escaped[8])
+{
+    const size_t sequence_len = utf8_sequence_len(text, len);
+
+    if (sequence_len == 0 || text[0] < 0x20 || text[0] == 0x7f)
+        snprintf(escaped, 8, "\\u%04x", text[0]);
+    else if (text[0] == '"' || text[0] == '\\')
+        snprintf(escaped, 8, "\\%c", text[0]);
+    else
+        snprintf(escaped, 8, "%.*s", (int)sequence_len, (const char *)text);
+    return sequence_len == 0 ? 1 : sequence_len;
+}
+
+/* Appends whole characters while the line stays within max_len. */
+static void
+add_escaped(struct line *line, const char *text, size_t max_len)
+{
+    const unsigned char *next = (const unsigned char *)text;
+    size_t left = strlen(text);
+
+    while (left > 0) {
+        char escaped[8];
+        const size_t used = escape_one(next, left, escaped);
+        const size_t escaped_len = strlen(escaped);
+
+        if (line->len + escaped_len > max_len)
+            return;
+        memcpy(line->bytes + line->len, escaped, escaped_len);
+        line->len += escaped_len;
+        next += used;
+        left -= used;
+    }
+}
+
+/* For what is short by construction. */
+static void ATTR_PRINTF(2, 3) add(struct line *line, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    line->len += (size_t)vsnprintf(line->bytes + line->len,
+                                   sizeof(line->bytes) - line->len, fmt, args);
+    va_end(args);
+}
+
+static void
+add_name(struct line *line, const char *key, const char *name)
+{
+    add(line, ",\"%s\":\"", key);
+    add_escaped(line, name, line->len + NAME_BYTES);
+    add(line, "\"");
+}
+
+static void
+add_who(struct line *line)
+{
+    add(line, ",\"pid\":%d", (int)getpid());
+    if (state.role != NULL)
+        add_name(line, "role", state.role);
+    if (state.slot != -1)
+        add(line, ",\"slot\":%d", state.slot);
+    if (state.role != NULL)
+        add(line, ",\"generation\":%u", state.generation);
+    if (state.run_id[0] != '\0')
+        add_name(line, "run_id", state.run_id);
+}
+
+static void
+add_message(struct line *line, const char *message)
+{
+    const size_t max_len = sizeof(line->bytes) - strlen(END_OF_LINE);
+
+    add(line, ",\"msg\":\"");
+    if (state.run_id[0] != '\0') {
+        add(line, "run_id=");
+        add_escaped(line, state.run_id, max_len);
+        add(line, " ");
+    }
+    add_escaped(line, message, max_len);
+    memcpy(line->bytes + line->len, END_OF_LINE, strlen(END_OF_LINE));
+    line->len += strlen(END_OF_LINE);
+}
+
+/* A message too long for its buffer may end inside a character: drop that. */
+static void
+drop_partial_character(char *message, size_t len)
+{
+    size_t begin = len;
+
+    while (begin > 0 && len - begin < 4) {
+        begin--;
+        if (((unsigned char)message[begin] & 0xc0) != 0x80)
+            break;
+    }
+    if (utf8_sequence_len((unsigned char *)message + begin, len - begin) == 0)
+        message[begin] = '\0';
+}
+
+static const char *
+level_name(enum log_level level)
+{
+    switch (level) {
+    case LOG_LEVEL_DEBUG:
+        return "debug";
+    case LOG_LEVEL_INFO:
+        return "info";
+    case LOG_LEVEL_WARNING:
+        return "warning";
+    case LOG_LEVEL_ERROR:
+        break;
+    }
+    return "error";
+}
+
+void
+log_write(enum log_level level, const char *event, const char *fmt, ...)
+{
+    const int saved = errno;
+    char message[LINE_BYTES] = "";
+    char now[CLOCK_UTC_LEN];
+    struct line line = { .len = 0 };
+    va_list args;
+
+    if (level < state.level)
+        return;
+    va_start(args, fmt);
+    if (vsnprintf(message, sizeof(message), fmt, args) >= (int)sizeof(message))
+        drop_partial_character(message, sizeof(message) - 1);
+    va_end(args);
+
+    clock_format_utc(clock_unix_us(), now);
+    add(&line, "{\"ts\":\"%s\",\"level\":\"%s\"", now, level_name(level));
+    add_name(&line, "event", event);
+    add_who(&line);
+    add_message(&line, message);
+    while (write(state.fd, line.bytes, line.len) == -1 && errno == EINTR)
+        continue;
+    errno = saved;
+}

@@ -1,0 +1,596 @@
+/* conf.c - see conf.h. */
+#include "text/conf.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "text/utf8.h"
+
+#define BLANKS          " \t\r\n"
+#define LINE_MAX_BYTES  16384
+#define NAME_MAX_BYTES  64
+#define SHOWN_BYTES     60 /* of a wrong value, in a message */
+#define REASON_BYTES    1024
+#define COMMENT_COLUMNS 76
+
+/* ---- what a value may be ------------------------------------------------- */
+
+static enum buf_status
+append_seconds(struct buf *out, int64_t ms)
+{
+    int fraction = (int)(ms % 1000);
+    int digits = 3;
+
+    if (fraction == 0)
+        return buf_printf(out, "%" PRId64, ms / 1000);
+    for (; fraction % 10 == 0; digits--)
+        fraction /= 10;
+    return buf_printf(out, "%" PRId64 ".%0*d", ms / 1000, digits, fraction);
+}
+
+static enum buf_status
+append_choices(struct buf *out, const char *const *choices)
+{
+    enum buf_status status = buf_append_str(out, choices[0]);
+
+    for (size_t i = 1; choices[i] != NULL && status == BUF_OK; i++)
+        status = buf_printf(out, "%s%s", choices[i + 1] != NULL ? ", " : " or ",
+                            choices[i]);
+    return status;
+}
+
+static enum buf_status
+append_seconds_range(struct buf *out, int64_t min_ms, int64_t max_ms)
+{
+    enum buf_status status = append_seconds(out, min_ms);
+
+    if (status == BUF_OK)
+        status = buf_append_str(out, " to ");
+    if (status == BUF_OK)
+        status = append_seconds(out, max_ms);
+    if (status == BUF_OK)
+        status = buf_append_str(out, " seconds");
+    return status;
+}
+
+/* As it stands behind "must be" and in the sample file. */
+static enum buf_status
+append_bounds(struct buf *out, const struct conf_option *option)
+{
+    switch (option->type) {
+    case CONF_STRING:
+    case CONF_SECRET:
+        if (option->max == 0)
+            return buf_append_str(out, "text");
+        return buf_printf(out, "text of %" PRId64 " to %" PRId64 " bytes",
+                          option->min, option->max);
+    case CONF_INTEGER:
+        return buf_printf(out, "a whole number from %" PRId64 " to %" PRId64,
+                          option->min, option->max);
+    case CONF_SECONDS:
+        return append_seconds_range(out, option->min, option->max);
+    case CONF_BOOLEAN:
+        return buf_append_str(out, "true or false");
+    case CONF_CHOICE:
+        break;
+    }
+    return append_choices(out, option->choices);
+}
+
+/* ---- reading one value --------------------------------------------------- */
+
+static bool
+is_printable(const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == '\x7f')
+            return false;
+    return utf8_is_clean(text, strlen(text));
+}
+
+/* False for text that no way of quoting would bring through a file. */
+static bool
+is_quotable(const char *text)
+{
+    const size_t len = strlen(text);
+
+    if (strchr(text, '\'') == NULL || strchr(text, '"') == NULL)
+        return true;
+    return strchr("\"' ", text[0]) == NULL && text[len - 1] != ' ';
+}
+
+static int
+refuse(const struct conf_option *option, const char *text, const char *why,
+       struct err *err)
+{
+    const size_t len = strlen(text);
+
+    if (option->type == CONF_SECRET)
+        return err_set(err, ERR_INVALID, "%s=***: %s", option->name, why);
+    if (!is_printable(text))
+        return err_set(err, ERR_INVALID, "%s: %s", option->name, why);
+    if (len <= SHOWN_BYTES)
+        return err_set(err, ERR_INVALID, "%s=%s: %s", option->name, text, why);
+    return err_set(err, ERR_INVALID, "%s=%.*s...: %s", option->name,
+                   (int)utf8_cut(text, SHOWN_BYTES), text, why);
+}
+
+static int
+refuse_by_bounds(const struct conf_option *option, const char *text,
+                 struct err *err)
+{
+    struct buf why;
+
+    buf_init(&why, REASON_BYTES);
+    if (buf_append_str(&why, "must be ") == BUF_OK &&
+        append_bounds(&why, option) == BUF_OK)
+        refuse(option, text, buf_cstr(&why), err);
+    else
+        err_set(err, ERR_NOMEM, "%s", option->name);
+    buf_close(&why);
+    return -1;
+}
+
+static int
+set_text(const struct conf_option *option, const char *text, const char **slot,
+         struct arena *arena, struct err *err)
+{
+    const int64_t len = (int64_t)strlen(text);
+    const char *copy;
+
+    if (!is_printable(text))
+        return refuse(option, text, "must be UTF-8 without control characters",
+                      err);
+    if (!is_quotable(text))
+        return refuse(option, text,
+                      "must not hold both quotes and begin with one, or begin "
+                      "or end with a blank",
+                      err);
+    if (option->max > 0 && (len < option->min || len > option->max))
+        return refuse_by_bounds(option, text, err);
+    copy = arena_strdup(arena, text);
+    if (copy == NULL)
+        return err_set(err, ERR_NOMEM, "%s", option->name);
+    *slot = copy;
+    return 0;
+}
+
+static int
+choose(const char *const *choices, const char *text, int *index)
+{
+    for (int i = 0; choices[i] != NULL; i++) {
+        if (str_equals_nocase(text, choices[i])) {
+            *index = i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static int
+set_option(const struct conf_option *option, const char *text, void *values,
+           struct arena *arena, struct err *err)
+{
+    void *slot = (char *)values + option->offset;
+    int rc = -1;
+
+    switch (option->type) {
+    case CONF_STRING:
+    case CONF_SECRET:
+        return set_text(option, text, slot, arena, err);
+    case CONF_INTEGER:
+        rc = str_to_int(text, option->min, option->max, slot);
+        break;
+    case CONF_SECONDS:
+        rc = str_to_ms(text, option->min, option->max, slot);
+        break;
+    case CONF_BOOLEAN:
+        rc = str_to_bool(text, slot);
+        break;
+    case CONF_CHOICE:
+        rc = choose(option->choices, text, slot);
+        break;
+    }
+    return rc == 0 ? 0 : refuse_by_bounds(option, text, err);
+}
+
+int
+conf_defaults(const struct conf_table *table, void *values, struct arena *arena,
+              struct err *err)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct conf_option *option = &table->options[i];
+
+        if (set_option(option, option->otherwise, values, arena, err) == -1) {
+            err_prefix(err, "default");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- reading a file ------------------------------------------------------ */
+
+struct reader {
+    const struct conf_table *table;
+    void *values;
+    struct arena *arena;
+    unsigned *set_in_line; /* one per option; 0: not yet */
+    unsigned line;
+};
+
+static char *
+trim(char *text)
+{
+    size_t len;
+
+    text += strspn(text, BLANKS);
+    len = strlen(text);
+    while (len > 0 && strchr(BLANKS, text[len - 1]) != NULL)
+        len--;
+    text[len] = '\0';
+    return text;
+}
+
+/* Only what is a name may be shown: a line without one may be a secret. */
+static bool
+is_name(const char *text)
+{
+    const size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+
+    return len > 0 && len <= NAME_MAX_BYTES && text[len] == '\0';
+}
+
+/* The value without its quotes, or NULL when they do not match. */
+static char *
+unquote(char *value)
+{
+    const char quote = value[0];
+    char *second;
+
+    if (quote != '"' && quote != '\'')
+        return value;
+    second = strchr(value + 1, quote);
+    if (second == NULL || second[1] != '\0')
+        return NULL;
+    *second = '\0';
+    return value + 1;
+}
+
+static size_t
+smallest(size_t a, size_t b, size_t c)
+{
+    const size_t least = a < b ? a : b;
+
+    return least < c ? least : c;
+}
+
+/* Insertions, deletions and replacements that turn a into b (Levenshtein). */
+static size_t
+distance(const char *a, const char *b)
+{
+    size_t row[NAME_MAX_BYTES + 1];
+    const size_t width = strlen(b);
+
+    if (width > NAME_MAX_BYTES)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= width; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i + 1;
+        for (size_t j = 0; j < width; j++) {
+            const size_t replaced = diagonal + (a[i] != b[j]);
+
+            diagonal = row[j + 1];
+            row[j + 1] = smallest(replaced, diagonal + 1, row[j] + 1);
+        }
+    }
+    return row[width];
+}
+
+static int
+refuse_unknown(const struct conf_table *table, const char *name,
+               struct err *err)
+{
+    const char *nearest = NULL;
+    size_t least = strlen(name) / 2;
+
+    for (size_t i = 0; i < table->count; i++) {
+        const size_t away = distance(name, table->options[i].name);
+
+        if (away < least) {
+            least = away;
+            nearest = table->options[i].name;
+        }
+    }
+    if (nearest == NULL)
+        return err_set(err, ERR_INVALID, "%s: unknown option", name);
+    return err_set(err, ERR_INVALID, "%s: unknown option; did you mean %s?",
+                   name, nearest);
+}
+
+static int
+set_by_name(struct reader *reader, const char *name, char *value,
+            struct err *err)
+{
+    const struct conf_table *table = reader->table;
+    size_t i = 0;
+
+    while (i < table->count && strcmp(table->options[i].name, name) != 0)
+        i++;
+    if (i == table->count)
+        return refuse_unknown(table, name, err);
+    if (reader->set_in_line[i] != 0)
+        return err_set(err, ERR_INVALID, "%s: already set in line %u", name,
+                       reader->set_in_line[i]);
+    reader->set_in_line[i] = reader->line;
+    value = unquote(value);
+    if (value == NULL)
+        return err_set(err, ERR_INVALID, "%s: the quotes do not match", name);
+    return set_option(&table->options[i], value, reader->values, reader->arena,
+                      err);
+}
+
+static int
+take_line(struct reader *reader, char *line, struct err *err)
+{
+    char *equals;
+    char *name;
+
+    line = trim(line);
+    if (line[0] == '\0' || line[0] == '#')
+        return 0;
+    equals = strchr(line, '=');
+    if (equals == NULL)
+        return err_set(err, ERR_INVALID, "not KEY=value");
+    *equals = '\0';
+    name = trim(line);
+    if (!is_name(name))
+        return err_set(err, ERR_INVALID,
+                       "not KEY=value with KEY in capitals, digits and _");
+    return set_by_name(reader, name, trim(equals + 1), err);
+}
+
+static int
+take_lines(struct reader *reader, FILE *file, struct err *err)
+{
+    char line[LINE_MAX_BYTES];
+
+    while (fgets(line, sizeof(line), file) != NULL) {
+        reader->line++;
+        if (strchr(line, '\n') == NULL && !feof(file))
+            return err_set(err, ERR_INVALID,
+                           "a line of more than %d bytes, or a NUL in it",
+                           LINE_MAX_BYTES - 2);
+        if (take_line(reader, line, err) == -1)
+            return -1;
+    }
+    if (ferror(file))
+        return err_set_errno(err, ERR_SYSTEM, "cannot read on");
+    return 0;
+}
+
+int
+conf_read_file(const struct conf_table *table, const char *path, void *values,
+               struct arena *arena, struct err *err)
+{
+    struct reader reader = { table, values, arena, NULL, 0 };
+    FILE *file;
+    int rc;
+
+    reader.set_in_line =
+        arena_alloc(arena, table->count * sizeof(*reader.set_in_line));
+    if (reader.set_in_line == NULL)
+        return err_set(err, ERR_NOMEM, "%s", path);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return err_set_errno(err, ERR_SYSTEM, "cannot open %s", path);
+    rc = take_lines(&reader, file, err);
+    if (rc == -1)
+        err_prefix(err, "%s:%u", path, reader.line);
+    fclose(file);
+    return rc;
+}
+
+/* ---- reading the environment --------------------------------------------- */
+
+static const char *
+find_variable(char **environment, const char *name)
+{
+    const size_t len = strlen(name);
+
+    for (; *environment != NULL; environment++)
+        if (strncmp(*environment, name, len) == 0 && (*environment)[len] == '=')
+            return *environment + len + 1;
+    return NULL;
+}
+
+int
+conf_read_environment(const struct conf_table *table, char **environment,
+                      void *values, struct arena *arena, struct err *err)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct conf_option *option = &table->options[i];
+        const char *text = find_variable(environment, option->name);
+
+        if (text != NULL &&
+            set_option(option, text, values, arena, err) == -1) {
+            err_prefix(err, "environment");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- comparing ----------------------------------------------------------- */
+
+static bool
+is_same(const struct conf_option *option, const void *a, const void *b)
+{
+    switch (option->type) {
+    case CONF_STRING:
+    case CONF_SECRET:
+        return strcmp(*(const char *const *)a, *(const char *const *)b) == 0;
+    case CONF_INTEGER:
+    case CONF_SECONDS:
+        return *(const int64_t *)a == *(const int64_t *)b;
+    case CONF_BOOLEAN:
+        return *(const bool *)a == *(const bool *)b;
+    case CONF_CHOICE:
+        break;
+    }
+    return *(const int *)a == *(const int *)b;
+}
+
+const struct conf_option *
+conf_first_frozen_change(const struct conf_table *table, const void *old_values,
+                         const void *new_values)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct conf_option *option = &table->options[i];
+
+        if ((option->flags & CONF_NEEDS_RESTART) != 0 &&
+            !is_same(option, (const char *)old_values + option->offset,
+                     (const char *)new_values + option->offset))
+            return option;
+    }
+    return NULL;
+}
+
+/* ---- writing ------------------------------------------------------------- */
+
+/* Quotes where a blank, a quote or something dear to systemd or a shell stands
+ * in the text. */
+static enum buf_status
+append_text(struct buf *out, const char *text)
+{
+    const char *quote = "";
+    const char *c = text;
+
+    while (isalnum((unsigned char)*c) || (unsigned char)*c >= 0x80 ||
+           (*c != '\0' && strchr("_-./:,@+=%", *c) != NULL))
+        c++;
+    if (*c != '\0' && strchr(text, '\'') == NULL)
+        quote = "'";
+    else if (*c != '\0' && strchr(text, '"') == NULL)
+        quote = "\"";
+    return buf_printf(out, "%s%s%s", quote, text, quote);
+}
+
+static enum buf_status
+append_value(struct buf *out, const struct conf_option *option,
+             const void *values)
+{
+    const void *slot = (const char *)values + option->offset;
+    const char *text;
+
+    switch (option->type) {
+    case CONF_STRING:
+        return append_text(out, *(const char *const *)slot);
+    case CONF_SECRET:
+        text = *(const char *const *)slot;
+        return buf_append_str(out, text[0] != '\0' ? "***" : "");
+    case CONF_INTEGER:
+        return buf_printf(out, "%" PRId64, *(const int64_t *)slot);
+    case CONF_SECONDS:
+        return append_seconds(out, *(const int64_t *)slot);
+    case CONF_BOOLEAN:
+        return buf_append_str(out, *(const bool *)slot ? "true" : "false");
+    case CONF_CHOICE:
+        break;
+    }
+    return buf_append_str(out, option->choices[*(const int *)slot]);
+}
+
+/* Ends a text: nothing of it stays when a part of it could not be added. */
+static int
+settle(struct buf *out, size_t before, enum buf_status status, struct err *err)
+{
+    if (status == BUF_OK)
+        return 0;
+    buf_truncate(out, before);
+    if (status == BUF_FULL)
+        return err_set(err, ERR_LIMIT, "the options do not fit into %zu bytes",
+                       out->max_bytes);
+    return err_set(err, ERR_NOMEM, "text of the options");
+}
+
+int
+conf_dump(const struct conf_table *table, const void *values, struct buf *out,
+          struct err *err)
+{
+    const size_t before = out->len;
+    enum buf_status status = BUF_OK;
+
+    for (size_t i = 0; i < table->count && status == BUF_OK; i++) {
+        const struct conf_option *option = &table->options[i];
+
+        status = buf_printf(out, "%s=", option->name);
+        if (status == BUF_OK)
+            status = append_value(out, option, values);
+        if (status == BUF_OK)
+            status = buf_append_str(out, "\n");
+    }
+    return settle(out, before, status, err);
+}
+
+/* Breaks the text between words. */
+static enum buf_status
+append_comment(struct buf *out, const char *text)
+{
+    enum buf_status status = BUF_OK;
+
+    while (*text != '\0' && status == BUF_OK) {
+        size_t len = strlen(text);
+
+        if (len > COMMENT_COLUMNS) {
+            len = COMMENT_COLUMNS;
+            while (len > 1 && text[len] != ' ')
+                len--;
+        }
+        status = buf_printf(out, "# %.*s\n", (int)len, text);
+        text += len;
+        text += strspn(text, " ");
+    }
+    return status;
+}
+
+static enum buf_status
+append_sample(struct buf *out, const struct conf_option *option)
+{
+    enum buf_status status = append_comment(out, option->help);
+
+    if (status == BUF_OK)
+        status = buf_append_str(out, "# Value: ");
+    if (status == BUF_OK)
+        status = append_bounds(out, option);
+    if (status == BUF_OK && (option->flags & CONF_NEEDS_RESTART) != 0)
+        status = buf_append_str(out, "; a change needs a restart");
+    if (status == BUF_OK)
+        status = buf_printf(out, "\n#%s=", option->name);
+    if (status == BUF_OK)
+        status = append_text(out, option->otherwise);
+    if (status == BUF_OK)
+        status = buf_append_str(out, "\n");
+    return status;
+}
+
+int
+conf_sample(const struct conf_table *table, struct buf *out, struct err *err)
+{
+    const size_t before = out->len;
+    enum buf_status status = BUF_OK;
+
+    for (size_t i = 0; i < table->count && status == BUF_OK; i++) {
+        if (i > 0)
+            status = buf_append_str(out, "\n");
+        if (status == BUF_OK)
+            status = append_sample(out, &table->options[i]);
+    }
+    return settle(out, before, status, err);
+}

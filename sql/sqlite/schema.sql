@@ -1,0 +1,94 @@
+-- The embedded ledger, schema version 1.
+--
+-- Created by the scribe on its first start and never changed by anybody:
+-- entry takes inserts only, content takes inserts and deletes (erasure).
+-- docs/LEDGER.md says what each column holds and how the hashes are computed.
+-- body stands last, so that a scan of the columns before it stays short.
+
+CREATE TABLE entry (
+    log_id TEXT NOT NULL,
+    idx INTEGER NOT NULL CHECK (idx >= 0),
+    recorded_at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    run_id TEXT,
+    status TEXT,
+    salvage TEXT,
+    started_at INTEGER,
+    total_ms INTEGER,
+    flash_latency_ms INTEGER,
+    pro_latency_ms INTEGER,
+    flash_model TEXT,
+    pro_model TEXT,
+    flash_input_tokens INTEGER,
+    flash_output_tokens INTEGER,
+    pro_input_tokens INTEGER,
+    pro_output_tokens INTEGER,
+    principal TEXT,
+    user_id TEXT,
+    leaf_hash BLOB NOT NULL CHECK (length(leaf_hash) = 32),
+    body TEXT NOT NULL,
+    PRIMARY KEY (log_id, idx)
+) STRICT;
+
+CREATE TABLE content (
+    run_id TEXT NOT NULL,
+    part TEXT NOT NULL,
+    salt BLOB NOT NULL CHECK (length(salt) = 32),
+    body TEXT NOT NULL,
+    PRIMARY KEY (run_id, part)
+) STRICT;
+
+-- A run begins at most once and ends at most once.
+CREATE UNIQUE INDEX entry_accepted ON entry (run_id)
+    WHERE kind = 'accepted';
+CREATE UNIQUE INDEX entry_ended ON entry (run_id)
+    WHERE kind IN ('finished', 'orphaned');
+
+-- Pages of runs, newest first.
+CREATE INDEX entry_newest ON entry (started_at DESC, run_id DESC)
+    WHERE kind = 'accepted';
+
+CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry
+BEGIN
+    SELECT raise(ABORT, 'ledger entries are never changed');
+END;
+
+CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry
+BEGIN
+    SELECT raise(ABORT, 'ledger entries are never deleted');
+END;
+
+CREATE TRIGGER content_no_update BEFORE UPDATE ON content
+BEGIN
+    SELECT raise(ABORT, 'ledger content is never changed');
+END;
+
+CREATE VIEW experiment_runs AS
+SELECT accepted.run_id AS id,
+       query.body AS query,
+       context.body AS context,
+       flash.body AS flash_response,
+       pro.body AS pro_response,
+       ended.flash_latency_ms AS flash_latency_ms,
+       ended.pro_latency_ms AS pro_latency_ms,
+       strftime('%Y-%m-%dT%H:%M:%S', accepted.started_at / 1000000,
+                'unixepoch')
+           || printf('.%06dZ', accepted.started_at % 1000000) AS created_at,
+       accepted.user_id AS user_id,
+       coalesce(ended.status, 'open') AS status
+FROM entry AS accepted
+LEFT JOIN entry AS ended
+    ON ended.run_id = accepted.run_id
+    AND ended.kind IN ('finished', 'orphaned')
+LEFT JOIN content AS query
+    ON query.run_id = accepted.run_id AND query.part = 'query'
+LEFT JOIN content AS context
+    ON context.run_id = accepted.run_id AND context.part = 'context'
+LEFT JOIN content AS flash
+    ON flash.run_id = accepted.run_id AND flash.part = 'flash'
+LEFT JOIN content AS pro
+    ON pro.run_id = accepted.run_id AND pro.part = 'pro'
+WHERE accepted.kind = 'accepted'
+ORDER BY accepted.started_at DESC, accepted.run_id DESC;
+
+PRAGMA user_version = 1;

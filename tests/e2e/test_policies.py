@@ -1,0 +1,54 @@
+"""What happens to one model when the other has failed, as configured."""
+
+import pytest
+
+from tandem import Stack
+
+FAST = "flash.delay_ms=30 pro.delay_ms=400 chunk_ms=0"
+
+
+@pytest.fixture(scope="module")
+def strict():
+    with Stack(web=None, env={"FLASH_FAILURE_POLICY": "cancel",
+                              "EARLY_FLASH_TERMINATION": "false"}) as stack:
+        yield stack
+
+
+def test_cancel_ends_the_accurate_model_when_the_fast_one_fails(strict):
+    answer = strict.ask(sim=f"{FAST} flash.fault=cut")
+    assert answer.names() == ["error", "done"]
+    assert answer.data("error")["code"] == "flash_incomplete"
+    assert answer.data("error")["terminal"] is True
+    assert answer.ended_at < 0.3
+    assert strict.ledger.end(answer.run_id)["pro"]["cancelled"] == "sibling"
+
+
+def test_without_early_termination_the_fast_answer_may_come_second(strict):
+    answer = strict.ask(
+        sim="flash.delay_ms=200 pro.delay_ms=30 chunk_ms=0")
+    assert answer.names() == ["final", "preliminary", "done"]
+    assert answer.data("done")["salvage"] == "none"
+
+
+def test_the_deadline_of_the_run_cuts_models_that_would_have_had_more_time():
+    with Stack(web=None, env={"RUN_DEADLINE_S": "1.5",
+                              "AUDIT_SHARE_S": "0.5"}) as stack:
+        answer = stack.ask(sim="delay_ms=10000")
+        assert answer.names()[-1] == "done"
+        assert answer.data("done")["status"] == "timeout"
+        assert 0.9 <= answer.ended_at <= 1.3
+
+
+def test_personal_text_is_stored_and_sent_on_redacted():
+    with Stack(web=None) as stack:
+        secret = "kim@example.org"
+        answer = stack.ask(f"write to {secret}, password=hunter2hunter2",
+                           context={"mail": secret, "password": "tiger"},
+                           sim=FAST, events="staged")
+        stored = b"".join(stack.ledger.content(answer.run_id).values())
+        everything = (stack.tandemd.text().encode() + bytes(answer.body) +
+                      stored)
+        for text in (b"kim@example.org", b"hunter2hunter2", b"tiger"):
+            assert text not in everything
+        assert b"[EMAIL]" in stored and b"[CREDENTIAL]" in stored
+        assert stack.metric("redactions_total", field_type="email") == 2

@@ -1,0 +1,573 @@
+/*
+ * test_json - lib/text/json with hostile, mended and canonical texts.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "text/json.h"
+
+#define FFFD "\xef\xbf\xbd"
+
+/* A literal as bytes and length, without its last NUL. */
+#define BYTES(literal) literal, sizeof(literal) - 1
+
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static int faults_after = -1;
+
+void *
+__wrap_realloc(void *old, size_t size)
+{
+    if (faults_after >= 0 && faults_after-- == 0)
+        return NULL;
+    return __real_realloc(old, size);
+}
+
+/* ---- helpers ------------------------------------------------------------ */
+
+static void
+assert_refused(const char *bytes, size_t len, enum err_kind kind)
+{
+    struct err err = { 0 };
+    struct err lenient = { 0 };
+    bool cleaned = false;
+
+    assert_null(json_parse(bytes, len, 10, &err));
+    assert_int_equal(err.kind, kind);
+    assert_null(json_parse_lenient(bytes, len, 10, &cleaned, &lenient));
+    assert_int_equal(lenient.kind, kind);
+    assert_false(cleaned);
+}
+
+/* Refused by the strict parser; mended by the lenient one to want, which is
+ * canonical. */
+static void
+assert_mended(const char *bytes, size_t len, const char *want)
+{
+    struct err err = { 0 };
+    bool cleaned = false;
+    struct buf out;
+    json_t *value;
+
+    assert_null(json_parse(bytes, len, 10, &err));
+    assert_int_equal(err.kind, ERR_INVALID);
+    value = json_parse_lenient(bytes, len, 10, &cleaned, NULL);
+    assert_non_null(value);
+    assert_true(cleaned);
+    buf_init(&out, 1000);
+    assert_int_equal(json_write_canonical(value, &out, NULL), 0);
+    assert_string_equal(buf_cstr(&out), want);
+    buf_close(&out);
+    json_decref(value);
+}
+
+static void
+assert_canonical(const char *text, const char *want)
+{
+    json_t *value = json_parse(text, strlen(text), 10, NULL);
+    struct buf out;
+
+    assert_non_null(value);
+    buf_init(&out, 1000);
+    assert_int_equal(json_write_canonical(value, &out, NULL), 0);
+    assert_string_equal(buf_cstr(&out), want);
+    json_decref(value);
+    value = json_parse(out.bytes, out.len, 10, NULL);
+    assert_non_null(value);
+    buf_clear(&out);
+    assert_int_equal(json_write_canonical(value, &out, NULL), 0);
+    assert_string_equal(buf_cstr(&out), want);
+    json_decref(value);
+    buf_close(&out);
+}
+
+static void
+assert_quoted(const char *bytes, size_t len, const char *want)
+{
+    struct buf out;
+
+    buf_init(&out, 1000);
+    assert_int_equal(json_append_string(&out, bytes, len), BUF_OK);
+    assert_string_equal(buf_cstr(&out), want);
+    buf_close(&out);
+}
+
+static json_t *
+nested(size_t depth, size_t max_depth, struct err *err)
+{
+    char *text = malloc(2 * depth);
+    json_t *value;
+
+    assert_non_null(text);
+    memset(text, '[', depth);
+    memset(text + depth, ']', depth);
+    value = json_parse(text, 2 * depth, max_depth, err);
+    free(text);
+    return value;
+}
+
+/* ---- parsing ------------------------------------------------------------ */
+
+static void
+test_any_json_value_is_parsed(void **state)
+{
+    static const char *const texts[] = { "{}",  "[]",          "\"x\"",
+                                         "42",  "null",        " true ",
+                                         "1.5", "{\"a\":[{}]}" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        bool cleaned = false;
+        json_t *value = json_parse(texts[i], strlen(texts[i]), 10, NULL);
+
+        assert_non_null(value);
+        json_decref(value);
+        value =
+            json_parse_lenient(texts[i], strlen(texts[i]), 10, &cleaned, NULL);
+        assert_non_null(value);
+        assert_false(cleaned);
+        json_decref(value);
+    }
+}
+
+static void
+test_what_is_not_json_is_refused_by_both_parsers(void **state)
+{
+    (void)state;
+    assert_refused(NULL, 0, ERR_INVALID);
+    assert_refused(BYTES("{"), ERR_INVALID);
+    assert_refused(BYTES("{}x"), ERR_INVALID);
+    assert_refused(BYTES("[1,]"), ERR_INVALID);
+    assert_refused(BYTES("NaN"), ERR_INVALID);
+    assert_refused(BYTES("1e999"), ERR_INVALID);
+    assert_refused(BYTES("99999999999999999999"), ERR_INVALID);
+    assert_refused(BYTES("\"\x01\""), ERR_INVALID);
+    assert_refused(BYTES("\"\\"), ERR_INVALID);
+    assert_refused(BYTES("\"\\u12\""), ERR_INVALID);
+    assert_refused(BYTES("\"\\u00g0\""), ERR_INVALID);
+    assert_refused(BYTES("\\ud83d"), ERR_INVALID);
+    assert_refused(BYTES("\xef\xbb\xbf{}"), ERR_INVALID);
+    assert_refused(BYTES("{}\0"), ERR_INVALID);
+    assert_refused(BYTES("\xff{}"), ERR_INVALID);
+}
+
+static void
+test_errors_tell_the_place_and_never_the_text(void **state)
+{
+    static const char text[] = "{\"patient\":\n  \"Ada\" \"Lovelace\"}";
+    struct err err = { 0 };
+
+    (void)state;
+    assert_null(json_parse(text, strlen(text), 10, &err));
+    assert_string_equal(err.text,
+                        "bad JSON in line 2, column 18: syntax error");
+}
+
+static void
+test_depth_is_counted_in_containers_and_limited(void **state)
+{
+    static const char quiet[] = "{\"[[[[\\\"[[[[\":\"]]]][[[[\"}";
+    struct err err = { 0 };
+    json_t *value = nested(5, 5, NULL);
+
+    (void)state;
+    assert_non_null(value);
+    json_decref(value);
+    assert_null(nested(6, 5, &err));
+    assert_int_equal(err.kind, ERR_LIMIT);
+    err = (struct err){ 0 };
+    assert_null(nested(3000, 64, &err));
+    assert_int_equal(err.kind, ERR_LIMIT);
+    err = (struct err){ 0 };
+    assert_null(nested(3000, 100000, &err)); /* Jansson's own limit */
+    assert_int_equal(err.kind, ERR_LIMIT);
+    value = json_parse(quiet, strlen(quiet), 1, NULL);
+    assert_non_null(value);
+    json_decref(value);
+}
+
+static void
+test_siblings_do_not_add_to_the_depth(void **state)
+{
+    static const char text[] = "[[],{},[],{},[]]";
+    json_t *value = json_parse(text, strlen(text), 2, NULL);
+
+    (void)state;
+    assert_non_null(value);
+    json_decref(value);
+}
+
+static void
+test_of_duplicate_keys_the_last_wins(void **state)
+{
+    (void)state;
+    assert_canonical("{\"text\":\"a\",\"text\":\"b\"}", "{\"text\":\"b\"}");
+}
+
+/* ---- mending ------------------------------------------------------------ */
+
+static void
+test_lone_surrogates_become_replacement_characters(void **state)
+{
+    (void)state;
+    assert_mended(BYTES("[\"a\\ud83d\"]"), "[\"a" FFFD "\"]");
+    assert_mended(BYTES("[\"\\uDE00b\"]"), "[\"" FFFD "b\"]");
+    assert_mended(BYTES("[\"\\ud83d\\u0041\"]"), "[\"" FFFD "A\"]");
+    assert_mended(BYTES("[\"\\ud83d\\n\"]"), "[\"" FFFD "\\n\"]");
+    assert_mended(BYTES("[\"\\ude00\\ud83d\"]"), "[\"" FFFD FFFD "\"]");
+    assert_mended(BYTES("{\"k\\ud83d\":1}"), "{\"k" FFFD "\":1}");
+}
+
+static void
+test_whole_pairs_survive_beside_lone_surrogates(void **state)
+{
+    (void)state;
+    assert_canonical("[\"\\ud83d\\ude00\"]", "[\"\xf0\x9f\x98\x80\"]");
+    assert_mended(BYTES("[\"\\ud83d\\ud83d\\ude00\\ude00\"]"),
+                  "[\"" FFFD "\xf0\x9f\x98\x80" FFFD "\"]");
+}
+
+static void
+test_escaped_nuls_become_replacement_characters(void **state)
+{
+    (void)state;
+    assert_mended(BYTES("{\"a\\u0000\":\"\\u0000b\"}"),
+                  "{\"a" FFFD "\":\"" FFFD "b\"}");
+}
+
+static void
+test_an_escaped_backslash_before_u_is_no_escape(void **state)
+{
+    (void)state;
+    assert_canonical("[\"\\\\u0000\\\\ud83d\"]", "[\"\\\\u0000\\\\ud83d\"]");
+    assert_mended(BYTES("[\"\\\\u0000\\u0000\\\\\\u0000\\\\ud83d\"]"),
+                  "[\"\\\\u0000" FFFD "\\\\" FFFD "\\\\ud83d\"]");
+    assert_mended(BYTES("[\"\\\"\\u0000\\\"\",\"\\\\\",\"\\u0000\"]"),
+                  "[\"\\\"" FFFD "\\\"\",\"\\\\\",\"" FFFD "\"]");
+}
+
+static void
+test_invalid_utf8_becomes_replacement_characters(void **state)
+{
+    (void)state;
+    assert_mended(BYTES("[\"a\xff\xe2\x82z\"]"), "[\"a" FFFD FFFD "z\"]");
+    assert_mended(BYTES("[\"\xc0\xaf\\ud83d\"]"), "[\"" FFFD FFFD FFFD "\"]");
+    assert_mended(BYTES("[\"a\0b\"]"), "[\"a" FFFD "b\"]");
+}
+
+static void
+test_mending_leaves_other_faults_standing(void **state)
+{
+    (void)state;
+    assert_refused(BYTES("[\"\\ud83d\",]"), ERR_INVALID);
+    assert_refused(BYTES("[\"\xff\""), ERR_INVALID);
+    assert_refused(BYTES("[\"\\u0000\"] [\"\\u0000\"]"), ERR_INVALID);
+    assert_refused(BYTES("[[[[[[[[[[[\"\\u0000\"]]]]]]]]]]]"), ERR_LIMIT);
+}
+
+/* ---- writing ------------------------------------------------------------ */
+
+static void
+test_canonical_text_sorts_keys_by_their_bytes(void **state)
+{
+    (void)state;
+    assert_canonical("{\"b\":1, \"a\":2, \"B\":3, \"ab\":4, \"\":5}",
+                     "{\"\":5,\"B\":3,\"a\":2,\"ab\":4,\"b\":1}");
+    assert_canonical("{\"\\ud83d\\ude00\":1,\"\\uffff\":2,\"\\u00e4\":3,"
+                     "\"z\":[{\"y\":1,\"x\":2}]}",
+                     "{\"z\":[{\"x\":2,\"y\":1}],\"\xc3\xa4\":3,"
+                     "\"\xef\xbf\xbf\":2,\"\xf0\x9f\x98\x80\":1}");
+}
+
+static void
+test_canonical_text_is_the_same_for_all_spellings(void **state)
+{
+    (void)state;
+    assert_canonical("[ \"\\u0041\\/\\u000a\\u007F\\u2028\", -0, 1 , null]",
+                     "[\"A/\\n\x7f\xe2\x80\xa8\",0,1,null]");
+    assert_canonical("\"\\u001f\"", "\"\\u001F\"");
+    assert_canonical("true", "true");
+    assert_canonical("{ }", "{}");
+    assert_canonical("-9223372036854775808", "-9223372036854775808");
+}
+
+static void
+test_canonical_text_of_shuffled_members_is_one(void **state)
+{
+    char first[4096] = "";
+
+    (void)state;
+    for (unsigned seed = 0; seed < 50; seed++) {
+        json_t *value = json_object();
+        struct buf out;
+
+        srand(seed);
+        for (int i = 0; i < 100; i++) {
+            char key[16];
+
+            snprintf(key, sizeof(key), "k%d", rand() % 100);
+            json_object_set_new(value, key, json_null());
+        }
+        for (int i = 0; i < 100; i++) {
+            char key[16];
+
+            snprintf(key, sizeof(key), "k%d", i);
+            json_object_set_new(value, key, json_integer(i));
+        }
+        buf_init(&out, sizeof(first) - 1);
+        assert_int_equal(json_write_canonical(value, &out, NULL), 0);
+        if (seed == 0)
+            memcpy(first, out.bytes, out.len + 1);
+        assert_string_equal(out.bytes, first);
+        buf_close(&out);
+        json_decref(value);
+    }
+}
+
+static void
+test_a_real_number_has_no_canonical_text(void **state)
+{
+    static const char *const texts[] = { "1.5", "12.0", "[1,[2e5]]",
+                                         "{\"a\":{\"b\":0.0}}" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        json_t *value = json_parse(texts[i], strlen(texts[i]), 10, NULL);
+        struct err err = { 0 };
+        struct buf out;
+
+        buf_init(&out, 100);
+        assert_int_equal(json_write_canonical(value, &out, &err), -1);
+        assert_int_equal(err.kind, ERR_INVALID);
+        assert_int_equal(out.len, 0);
+        assert_int_equal(json_write(value, &out, NULL), 0);
+        buf_close(&out);
+        json_decref(value);
+    }
+}
+
+static void
+test_plain_writing_keeps_the_order_of_insertion(void **state)
+{
+    static const char text[] = "{\"b\": 1, \"a\": [true, \"\xc3\xa4\"]}";
+    json_t *value = json_parse(text, strlen(text), 10, NULL);
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 100);
+    assert_int_equal(json_write(value, &out, NULL), 0);
+    assert_string_equal(buf_cstr(&out), "{\"b\":1,\"a\":[true,\"\xc3\xa4\"]}");
+    buf_close(&out);
+    json_decref(value);
+}
+
+static void
+test_a_text_that_does_not_fit_adds_nothing(void **state)
+{
+    json_t *value = json_parse("[1,2,3]", 7, 10, NULL);
+    struct err err = { 0 };
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 7);
+    assert_int_equal(buf_append_str(&out, "x"), BUF_OK);
+    assert_int_equal(json_write(value, &out, &err), -1);
+    assert_int_equal(err.kind, ERR_LIMIT);
+    assert_string_equal(buf_cstr(&out), "x");
+    assert_int_equal(json_append_string(&out, "abcde", 5), BUF_FULL);
+    assert_int_equal(json_append_string(&out, "\n\n\n", 3), BUF_FULL);
+    assert_string_equal(buf_cstr(&out), "x");
+    assert_int_equal(json_append_string(&out, "abcd", 4), BUF_OK);
+    assert_string_equal(buf_cstr(&out), "x\"abcd\"");
+    buf_close(&out);
+    json_decref(value);
+}
+
+static void
+test_a_string_is_escaped_only_where_json_demands_it(void **state)
+{
+    (void)state;
+    assert_quoted(BYTES(""), "\"\"");
+    assert_quoted(BYTES("say \"hi\" \\ / </script>"),
+                  "\"say \\\"hi\\\" \\\\ / </script>\"");
+    assert_quoted(BYTES("\n\r\t\b\f\x01\x1f\x7f"),
+                  "\"\\n\\r\\t\\b\\f\\u0001\\u001F\x7f\"");
+    assert_quoted(BYTES("\0"), "\"\\u0000\"");
+    assert_quoted(BYTES("\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\x8f\xf0\x9f\x98\x80"),
+                  "\"\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\x8f\xf0\x9f\x98\x80\"");
+}
+
+static void
+test_both_ways_of_writing_a_string_agree(void **state)
+{
+    char all[127 + 2];
+    size_t len = 0;
+    struct buf ours, theirs;
+    json_t *value;
+
+    (void)state;
+    for (int c = 1; c < 128; c++)
+        all[len++] = (char)c;
+    value = json_stringn(all, len);
+    buf_init(&ours, 1000);
+    buf_init(&theirs, 1000);
+    assert_int_equal(json_append_string(&ours, all, len), BUF_OK);
+    assert_int_equal(json_write_canonical(value, &theirs, NULL), 0);
+    assert_string_equal(buf_cstr(&ours), buf_cstr(&theirs));
+    buf_close(&theirs);
+    buf_close(&ours);
+    json_decref(value);
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+static void
+test_containers_and_scalars_are_counted(void **state)
+{
+    static const char text[] = "{\"a\":[1,2,{}],\"b\":null}";
+    json_t *value = json_parse(text, strlen(text), 10, NULL);
+
+    (void)state;
+    assert_int_equal(json_count(value), 6);
+    assert_int_equal(json_count(json_object_get(value, "b")), 1);
+    json_decref(value);
+}
+
+static void
+test_members_of_another_type_count_as_absent(void **state)
+{
+    static const char text[] = "{\"s\":\"x\",\"i\":-7,\"w\":12.0,\"r\":12.5,"
+                               "\"h\":1e300,\"n\":null}";
+    json_t *value = json_parse(text, strlen(text), 10, NULL);
+
+    (void)state;
+    assert_string_equal(json_get_string(value, "s"), "x");
+    assert_null(json_get_string(value, "i"));
+    assert_null(json_get_string(value, "absent"));
+    assert_null(json_get_string(json_object_get(value, "s"), "s"));
+    assert_null(json_get_string(NULL, "s"));
+    assert_int_equal(json_get_int(value, "i", 1), -7);
+    assert_int_equal(json_get_int(value, "w", 1), 12);
+    assert_int_equal(json_get_int(value, "r", 1), 1);
+    assert_int_equal(json_get_int(value, "h", 1), 1);
+    assert_int_equal(json_get_int(value, "s", 1), 1);
+    assert_int_equal(json_get_int(value, "n", 1), 1);
+    assert_int_equal(json_get_int(value, "absent", 1), 1);
+    json_decref(value);
+}
+
+/* ---- faults ------------------------------------------------------------- */
+
+static void *
+no_memory(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
+static void
+test_jansson_without_memory_is_no_fault_of_the_text(void **state)
+{
+    struct err err = { 0 };
+    bool cleaned = false;
+    json_t *value;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 100);
+    json_set_alloc_funcs(no_memory, free);
+    assert_null(json_parse("[1]", 3, 10, &err));
+    assert_int_equal(err.kind, ERR_NOMEM);
+    err = (struct err){ 0 };
+    assert_null(json_parse_lenient("[1]", 3, 10, &cleaned, &err));
+    assert_int_equal(err.kind, ERR_NOMEM);
+    json_set_alloc_funcs(malloc, free);
+    value = json_parse("{\"a\":1}", 7, 10, NULL);
+    json_set_alloc_funcs(no_memory, free);
+    err = (struct err){ 0 };
+    assert_int_equal(json_write_canonical(value, &out, &err), -1);
+    assert_int_equal(err.kind, ERR_NOMEM);
+    assert_int_equal(out.len, 0);
+    json_set_alloc_funcs(malloc, free);
+    json_decref(value);
+    buf_close(&out);
+}
+
+static bool
+round_trip(struct err *err)
+{
+    static const char text[] = "{\"a\":\"\\u0000\",\"b\":\"\xff\"}";
+    bool cleaned = false;
+    json_t *value = json_parse_lenient(text, strlen(text), 10, &cleaned, err);
+    struct buf out;
+    bool ok;
+
+    buf_init(&out, 1000);
+    ok = value != NULL && json_write_canonical(value, &out, err) == 0;
+    if (!ok)
+        assert_int_equal(out.len, 0);
+    buf_close(&out);
+    json_decref(value);
+    return ok;
+}
+
+static void
+test_every_allocation_may_fail(void **state)
+{
+    int round;
+
+    (void)state;
+    for (round = 0; round < 20; round++) {
+        struct err err = { 0 };
+        bool done;
+
+        faults_after = round;
+        done = round_trip(&err);
+        faults_after = -1;
+        assert_int_equal(err.kind, done ? ERR_NONE : ERR_NOMEM);
+        if (done)
+            break;
+    }
+    assert_in_range(round, 1, 19);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_any_json_value_is_parsed),
+        cmocka_unit_test(test_what_is_not_json_is_refused_by_both_parsers),
+        cmocka_unit_test(test_errors_tell_the_place_and_never_the_text),
+        cmocka_unit_test(test_depth_is_counted_in_containers_and_limited),
+        cmocka_unit_test(test_siblings_do_not_add_to_the_depth),
+        cmocka_unit_test(test_of_duplicate_keys_the_last_wins),
+        cmocka_unit_test(test_lone_surrogates_become_replacement_characters),
+        cmocka_unit_test(test_whole_pairs_survive_beside_lone_surrogates),
+        cmocka_unit_test(test_escaped_nuls_become_replacement_characters),
+        cmocka_unit_test(test_an_escaped_backslash_before_u_is_no_escape),
+        cmocka_unit_test(test_invalid_utf8_becomes_replacement_characters),
+        cmocka_unit_test(test_mending_leaves_other_faults_standing),
+        cmocka_unit_test(test_canonical_text_sorts_keys_by_their_bytes),
+        cmocka_unit_test(test_canonical_text_is_the_same_for_all_spellings),
+        cmocka_unit_test(test_canonical_text_of_shuffled_members_is_one),
+        cmocka_unit_test(test_a_real_number_has_no_canonical_text),
+        cmocka_unit_test(test_plain_writing_keeps_the_order_of_insertion),
+        cmocka_unit_test(test_a_text_that_does_not_fit_adds_nothing),
+        cmocka_unit_test(test_a_string_is_escaped_only_where_json_demands_it),
+        cmocka_unit_test(test_both_ways_of_writing_a_string_agree),
+        cmocka_unit_test(test_containers_and_scalars_are_counted),
+        cmocka_unit_test(test_members_of_another_type_count_as_absent),
+        cmocka_unit_test(test_jansson_without_memory_is_no_fault_of_the_text),
+        cmocka_unit_test(test_every_allocation_may_fail),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,9 @@
+WRAP_test_crypto := -Wl,--wrap=malloc -Wl,--wrap=realloc
+WRAP_test_fd := -Wl,--wrap=write
+WRAP_test_counters := -Wl,--wrap=malloc
+WRAP_test_file := -Wl,--wrap=fsync -Wl,--wrap=rename
+WRAP_test_fcgi := -Wl,--wrap=calloc -Wl,--wrap=realloc
+WRAP_test_utf8 := -Wl,--wrap=realloc
+WRAP_test_json := -Wl,--wrap=realloc
+WRAP_test_http := -Wl,--wrap=calloc
+WRAP_test_sse := -Wl,--wrap=realloc
