@@ -122,7 +122,7 @@ $(B)/app/ledger/schema.o: $(B)/generated/ledger/schema.inc
 # ---- run, test, install --------------------------------------------------
 
 run: programs
-	@TANDEM_BUILD=$(B) conf/dev/run.sh
+	@B=$(B) conf/dev/run.sh
 
 # Everything that is checked: both compilers, the sanitizers, the layers, unit
 # tests in all three builds, and the real programs behind real web servers.

@@ -30,9 +30,8 @@ enum metrics_family {
     METRICS_EARLY_TERMINATIONS,
     METRICS_SALVAGED,     /* model role that was kept */
     METRICS_REDACTIONS,   /* enum metrics_redaction */
-    METRICS_AUDIT_WRITES, /* enum metrics_audit */
+    METRICS_AUDIT_WRITES,   /* enum entry_kind of the ledger */
     METRICS_AUDIT_DURATION,
-    METRICS_AUDIT_COMMITS,
     METRICS_AUTH_FAILURES, /* enum metrics_auth */
     METRICS_OVERLOADED,
     METRICS_WORKER_RESTARTS, /* enum metrics_restart */
@@ -78,13 +77,6 @@ enum metrics_redaction {
     METRICS_REDACTED_CREDENTIAL,
 };
 
-enum metrics_audit {
-    METRICS_AUDIT_STORED,
-    METRICS_AUDIT_DUPLICATE,
-    METRICS_AUDIT_ORPHANED,
-    METRICS_AUDIT_REFUSED
-};
-
 enum metrics_auth { METRICS_AUTH_MISSING, METRICS_AUTH_WRONG };
 
 enum metrics_restart {
@@ -102,8 +94,8 @@ enum metrics_pool {
 
 int metrics_init(struct err *err) ATTR_MUST_CHECK;
 
-/* For the page: NULL before metrics_init(). */
-const struct counters *metrics_counters(void);
+/* For the page and the scribe: NULL before metrics_init(). */
+struct counters *metrics_counters(void);
 extern const struct counters_family metrics_families[METRICS_FAMILY_COUNT];
 
 void metrics_count(enum metrics_family family, size_t label);

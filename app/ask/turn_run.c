@@ -27,10 +27,12 @@ static void step(struct drive *drive, const struct turn_fact *fact);
 
 /* ---- the record ---------------------------------------------------------- */
 
+/* Hands the record to the clerk; over the one that still waits, if any. */
 static int
 submit(struct drive *drive, enum entry_kind kind, int64_t deadline_mono_ms,
        struct err *err)
 {
+    struct clerk *clerk = drive->tools->clerk;
     const struct run *run = drive->run;
     struct entry_content parts[ENTRY_MAX_PARTS];
     struct entry_record record = { .kind = kind,
@@ -49,10 +51,10 @@ submit(struct drive *drive, enum entry_kind kind, int64_t deadline_mono_ms,
     if (facts == NULL)
         return err_set(err, ERR_NOMEM, "record");
     record.facts = facts;
-    result = clerk_submit(drive->tools->clerk, &record, deadline_mono_ms, err);
+    result = clerk_state(clerk) == CLERK_WAITING
+                 ? clerk_revise(clerk, &record, err)
+                 : clerk_submit(clerk, &record, deadline_mono_ms, err);
     json_decref(facts);
-    if (result == 0)
-        clerk_turn(drive->tools->clerk);
     return result;
 }
 

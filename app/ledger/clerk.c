@@ -122,8 +122,7 @@ connect_if_due(struct clerk *clerk)
     clerk->fd = sock_connect_unix(clerk->path, &err);
     if (clerk->fd == -1 ||
         (clerk->run_is_open &&
-         frame_append_open_run(&clerk->hello, &clerk->open_run_id, &err) ==
-             -1))
+         frame_append_open_run(&clerk->hello, &clerk->open_run_id, &err) == -1))
         lose(clerk, err.text);
 }
 
@@ -282,6 +281,24 @@ clerk_submit(struct clerk *clerk, const struct entry_record *record,
     clerk->deadline_mono_ms = deadline_mono_ms;
     clerk->reason[0] = '\0';
     clerk->connect_at_mono_ms = 0; /* the first attempt does not wait */
+    clerk_turn(clerk);
+    return 0;
+}
+
+int
+clerk_revise(struct clerk *clerk, const struct entry_record *record,
+             struct err *err)
+{
+    const size_t len = clerk->record.len;
+
+    assert(clerk->state == CLERK_WAITING);
+    assert(record->kind == clerk->kind);
+    if (frame_append_record(&clerk->record, record, err) == -1) {
+        buf_truncate(&clerk->record, len);
+        return -1;
+    }
+    if (clerk->record_sent == 0)
+        buf_consume(&clerk->record, len);
     clerk_turn(clerk);
     return 0;
 }

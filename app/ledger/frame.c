@@ -75,8 +75,7 @@ check_end(const struct cursor *cursor, const char *what, struct err *err)
 /* ---- reading ----------------------------------------------------------- */
 
 enum frame_status
-frame_look(const void *bytes, size_t len, struct frame *frame,
-           struct err *err)
+frame_look(const void *bytes, size_t len, struct frame *frame, struct err *err)
 {
     struct cursor cursor = { .at = bytes, .left = len };
     uint64_t version, type, zero, payload_len;
@@ -99,11 +98,11 @@ frame_look(const void *bytes, size_t len, struct frame *frame,
     }
     if (payload_len > cursor.left)
         return FRAME_MORE;
-    *frame = (struct frame){ .type = (enum frame_type)type,
-                             .payload = cursor.at,
-                             .len = (size_t)payload_len,
-                             .whole_len =
-                                 FRAME_HEADER_LEN + (size_t)payload_len };
+    *frame =
+        (struct frame){ .type = (enum frame_type)type,
+                        .payload = cursor.at,
+                        .len = (size_t)payload_len,
+                        .whole_len = FRAME_HEADER_LEN + (size_t)payload_len };
     return FRAME_WHOLE;
 }
 
@@ -160,6 +159,16 @@ frame_read_record(const struct frame *frame, struct frame_record *record,
     return check_end(&cursor, "record", err);
 }
 
+bool
+frame_is_same_record(const struct frame *a, const struct frame *b)
+{
+    const size_t name_len = 1 + sizeof(struct uuid); /* kind, run */
+
+    return a->type == FRAME_RECORD && b->type == FRAME_RECORD &&
+           a->len >= name_len && b->len >= name_len &&
+           memcmp(a->payload, b->payload, name_len) == 0;
+}
+
 int
 frame_read_open_run(const struct frame *frame, struct uuid *run_id,
                     struct err *err)
@@ -187,8 +196,7 @@ read_receipt(struct cursor *cursor, struct entry_receipt *receipt,
 }
 
 static int
-read_reason(struct cursor *cursor, struct frame_answer *answer,
-            struct err *err)
+read_reason(struct cursor *cursor, struct frame_answer *answer, struct err *err)
 {
     const size_t len = cursor->left;
 

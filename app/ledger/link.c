@@ -83,6 +83,17 @@ link_pass(struct link *link, const struct frame *frame)
         buf_shrink(&link->in, KEEP_BYTES);
 }
 
+bool
+link_has_newer(const struct link *link, const struct frame *frame)
+{
+    struct frame next;
+
+    return frame_look(link->in.bytes + frame->whole_len,
+                      link->in.len - frame->whole_len, &next,
+                      NULL) == FRAME_WHOLE &&
+           frame_is_same_record(frame, &next);
+}
+
 void
 link_flush(struct link *link)
 {
@@ -100,8 +111,8 @@ link_flush(struct link *link)
 }
 
 void
-link_receipt(struct link *link, enum entry_kind kind,
-             const struct uuid *run_id, const struct entry_receipt *receipt)
+link_receipt(struct link *link, enum entry_kind kind, const struct uuid *run_id,
+             const struct entry_receipt *receipt)
 {
     if (frame_append_receipt(&link->out, kind, run_id, receipt, NULL) == -1)
         link->gone = true;
@@ -109,8 +120,8 @@ link_receipt(struct link *link, enum entry_kind kind,
 }
 
 void
-link_refusal(struct link *link, enum entry_kind kind,
-             const struct uuid *run_id, const char *reason)
+link_refusal(struct link *link, enum entry_kind kind, const struct uuid *run_id,
+             const char *reason)
 {
     if (frame_append_refusal(&link->out, kind, run_id, reason, NULL) == -1)
         link->gone = true;

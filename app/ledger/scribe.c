@@ -190,6 +190,10 @@ take_frames(struct scribe *scribe, struct link *link)
             set_pending(scribe, link, false);
             return true;
         }
+        if (status == FRAME_WHOLE && link_has_newer(link, &frame)) {
+            link_pass(link, &frame);
+            continue;
+        }
         decision = status == FRAME_WHOLE ? decide(scribe, link, &frame, &err)
                                          : DESK_BAD;
         if (decision == DESK_BAD) {
@@ -318,8 +322,7 @@ should_end(struct scribe *scribe)
         if (scribe->leave_by_mono_ms == 0)
             scribe->leave_by_mono_ms = now_mono_ms + LINGER_MS;
         return now_mono_ms >= scribe->leave_by_mono_ms ||
-               (scribe->link_count == 0 &&
-                runs_count(scribe->desk.runs) == 0);
+               (scribe->link_count == 0 && runs_count(scribe->desk.runs) == 0);
     }
     return child_should_leave(scribe->child);
 }

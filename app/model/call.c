@@ -156,9 +156,8 @@ static bool
 should_try_again(const struct model_call *call,
                  const struct http_result *result)
 {
-    return dialect_of_call(call)->wants_google_token &&
-           result->status == 401 && call->attempts == 1 &&
-           clock_left_ms(call->deadline_mono_ms) > 0;
+    return dialect_of_call(call)->wants_google_token && result->status == 401 &&
+           call->attempts == 1 && clock_left_ms(call->deadline_mono_ms) > 0;
 }
 
 static int

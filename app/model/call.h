@@ -53,8 +53,7 @@ struct model_call {
 };
 
 /* When this call needs the next turn at the latest. */
-int64_t call_wake_mono_ms(const struct model_call *call,
-                          int64_t until_mono_ms);
+int64_t call_wake_mono_ms(const struct model_call *call, int64_t until_mono_ms);
 
 /* After http_turn() and google_token_collect(): take the next step, if any. */
 int call_work(struct model_call *call, struct err *err) ATTR_MUST_CHECK;

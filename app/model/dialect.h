@@ -90,7 +90,8 @@ int dialect_check_base_url(const char *base_url,
 /* Visible ASCII only, so that it can stand in a header. */
 int dialect_check_key(const char *key, struct err *err) ATTR_MUST_CHECK;
 
-/* The id without models/, publishers/google/models/, projects/... or google/. */
+/* The id without models/, publishers/google/models/, projects/... or google/.
+ */
 const char *dialect_bare_model(const char *model);
 
 /* True when text (NULL is fine) contains phrase, in any case of letters. */

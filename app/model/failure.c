@@ -147,11 +147,10 @@ failure_refined(enum failure by_status, enum failure by_body)
     const bool status_says_little = by_status == FAILURE_HTTP_4XX ||
                                     by_status == FAILURE_HTTP_5XX ||
                                     by_status == FAILURE_HTTP_OTHER;
-    const bool body_names_cause = by_body == FAILURE_AUTH ||
-                                  by_body == FAILURE_MODEL_NOT_FOUND ||
-                                  by_body == FAILURE_RATE_LIMITED ||
-                                  by_body == FAILURE_INPUT_TOO_LONG ||
-                                  by_body == FAILURE_HTTP_503;
+    const bool body_names_cause =
+        by_body == FAILURE_AUTH || by_body == FAILURE_MODEL_NOT_FOUND ||
+        by_body == FAILURE_RATE_LIMITED || by_body == FAILURE_INPUT_TOO_LONG ||
+        by_body == FAILURE_HTTP_503;
 
     return status_says_little && body_names_cause ? by_body : by_status;
 }

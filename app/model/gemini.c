@@ -194,8 +194,7 @@ write_parts(struct jsonw *writer, const char *text)
 
 static int
 gemini_body(const struct model_config *config,
-            const struct model_prompt *prompt, struct buf *out,
-            struct err *err)
+            const struct model_prompt *prompt, struct buf *out, struct err *err)
 {
     struct jsonw writer;
 
@@ -228,8 +227,8 @@ static enum reply_finish
 finish_of(const char *reason)
 {
     static const char *const policies[] = {
-        "SAFETY", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
-        "RECITATION", "LANGUAGE", "MODEL_ARMOR",
+        "SAFETY",     "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
+        "RECITATION", "LANGUAGE",  "MODEL_ARMOR",
     };
 
     if (strcmp(reason, "STOP") == 0)
@@ -288,7 +287,8 @@ zero_if_unknown(int64_t *tokens)
 static void
 read_usage(struct model_usage *usage, const json_t *said)
 {
-    reply_count(&usage->input_tokens, json_object_get(said, "promptTokenCount"));
+    reply_count(&usage->input_tokens,
+                json_object_get(said, "promptTokenCount"));
     reply_count(&usage->output_tokens,
                 json_object_get(said, "candidatesTokenCount"));
     reply_count(&usage->thought_tokens,
@@ -328,10 +328,10 @@ code_of_status(const json_t *status)
         const char *word;
         long code;
     } table[] = {
-        { "UNAUTHENTICATED", 401 },   { "PERMISSION_DENIED", 403 },
-        { "NOT_FOUND", 404 },         { "RESOURCE_EXHAUSTED", 429 },
-        { "UNAVAILABLE", 503 },       { "INVALID_ARGUMENT", 400 },
-        { "CANCELLED", 499 },         { "INTERNAL", 500 },
+        { "UNAUTHENTICATED", 401 },     { "PERMISSION_DENIED", 403 },
+        { "NOT_FOUND", 404 },           { "RESOURCE_EXHAUSTED", 429 },
+        { "UNAVAILABLE", 503 },         { "INVALID_ARGUMENT", 400 },
+        { "CANCELLED", 499 },           { "INTERNAL", 500 },
         { "FAILED_PRECONDITION", 400 }, { "DEADLINE_EXCEEDED", 504 },
     };
     const char *word = json_string_value(status);

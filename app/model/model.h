@@ -5,8 +5,8 @@
  *     call = models_start(models, MODEL_FLASH, &prompt, deadline, &err);
  *     models_turn(models, extra, n, until_mono_ms, &err); until done
  *     model_call_answer(call) ...
- *     model_call_free(call);                              cancels what still runs
- *     models_free(models);
+ *     model_call_free(call);                              cancels what still
+ * runs models_free(models);
  *
  * Dialects: gemini on Vertex AI (Google token) and on the Developer API
  * (key), openai (any compatible server); each role has its own.  Answers are
@@ -41,9 +41,10 @@ enum model_provider {
  * "" means not set. */
 struct model_config {
     enum model_provider provider;
-    const char *model;    /* id as asked for */
-    const char *base_url; /* "": the provider's own; else scheme://host[:port]
-                           * and, for openai, the path up to /chat/completions */
+    const char *model; /* id as asked for */
+    const char
+        *base_url; /* "": the provider's own; else scheme://host[:port]
+                    * and, for openai, the path up to /chat/completions */
     const char *api_key;
     const char *project;  /* vertex */
     const char *location; /* vertex */
@@ -85,15 +86,15 @@ struct model_prompt {
 
 enum model_outcome {
     MODEL_PENDING = 0,
-    MODEL_COMPLETE,     /* the provider's own end marker, with text */
-    MODEL_CUT,          /* complete, but the provider's length limit cut it */
-    MODEL_BLOCKED,      /* refused by the provider's policy */
-    MODEL_EMPTY,        /* an end marker, no text */
-    MODEL_INCOMPLETE,   /* the stream ended without its marker */
-    MODEL_FAILED,       /* the provider said error, or spoke nonsense */
-    MODEL_UNAVAILABLE,  /* no such model, no credentials, not reachable, busy */
+    MODEL_COMPLETE,    /* the provider's own end marker, with text */
+    MODEL_CUT,         /* complete, but the provider's length limit cut it */
+    MODEL_BLOCKED,     /* refused by the provider's policy */
+    MODEL_EMPTY,       /* an end marker, no text */
+    MODEL_INCOMPLETE,  /* the stream ended without its marker */
+    MODEL_FAILED,      /* the provider said error, or spoke nonsense */
+    MODEL_UNAVAILABLE, /* no such model, no credentials, not reachable, busy */
     MODEL_TIMED_OUT,
-    MODEL_CANCELLED,    /* by us */
+    MODEL_CANCELLED, /* by us */
 };
 
 /* Everything that error_class can say, save "": fit for a metric's label. */
@@ -119,7 +120,7 @@ struct model_answer {
     const char *text; /* clean UTF-8; partial when the outcome is no answer */
     size_t text_len;
     bool cleaned;
-    const char *served_model;  /* as the provider says, else as asked for */
+    const char *served_model; /* as the provider says, else as asked for */
     const char *response_id;
     const char *finish_reason; /* as the provider spells it, at most 40 chars,
                                 * letters, digits and _ only */
@@ -129,7 +130,7 @@ struct model_answer {
     struct model_usage usage;
     long http_status;
     int attempts;
-    bool rerouted;          /* served_model does not begin with what was asked */
+    bool rerouted; /* served_model does not begin with what was asked */
     bool transport_unclean; /* whole by its marker, but the connection broke */
     int64_t started_unix_us;
     int64_t first_token_ms; /* since start; -1 if none */

@@ -87,8 +87,7 @@ write_message(struct jsonw *writer, const char *role, const char *content)
 /* Only what is configured: strict servers refuse members they do not know. */
 static int
 openai_body(const struct model_config *config,
-            const struct model_prompt *prompt, struct buf *out,
-            struct err *err)
+            const struct model_prompt *prompt, struct buf *out, struct err *err)
 {
     struct jsonw writer;
 

@@ -324,8 +324,8 @@ sniff(struct reply *reply, const char *bytes, size_t len)
             reply->mark_bytes++;
             continue;
         }
-        reply->shape = c == ':' || (isascii(c) && isalpha(c)) ? REPLY_STREAM
-                                                               : REPLY_WHOLE;
+        reply->shape =
+            c == ':' || (isascii(c) && isalpha(c)) ? REPLY_STREAM : REPLY_WHOLE;
         break;
     }
     return i;
@@ -353,8 +353,7 @@ reply_feed(struct reply *reply, const char *bytes, size_t len)
 bool
 reply_has_substance(const struct reply *reply)
 {
-    return reply->text.len > 0 || reply->thinks ||
-           reply->finish != REPLY_OPEN;
+    return reply->text.len > 0 || reply->thinks || reply->finish != REPLY_OPEN;
 }
 
 /* ---- the end ------------------------------------------------------------ */

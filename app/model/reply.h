@@ -56,8 +56,8 @@ struct reply {
     struct buf whole;
     struct buf text;
     bool cleaned;
-    bool thinks; /* thought text came */
-    bool is_over; /* [DONE] came: the rest does not count */
+    bool thinks;            /* thought text came */
+    bool is_over;           /* [DONE] came: the rest does not count */
     bool text_after_finish; /* so markers here are no proof of the end */
     bool out_of_memory;
     enum reply_finish finish;

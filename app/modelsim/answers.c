@@ -15,8 +15,7 @@
 
 static const char flash_mark[] =
     " (This is a simulated answer; no model was asked.)";
-static const char pro_mark[] =
-    " This answer is simulated; no model was asked.";
+static const char pro_mark[] = " This answer is simulated; no model was asked.";
 
 /* ---- the question ------------------------------------------------------ */
 
@@ -126,8 +125,8 @@ topic_steps(struct buf *out, const struct topic *topic)
 {
     for (size_t i = 0; i < TOPIC_PARAGRAPHS; i++) {
         const bool is_last = i == TOPIC_PARAGRAPHS - 1;
-        const enum buf_status status = buf_printf(
-            out, "%s%s", topic->steps[i], is_last ? pro_mark : "\n\n");
+        const enum buf_status status = buf_printf(out, "%s%s", topic->steps[i],
+                                                  is_last ? pro_mark : "\n\n");
 
         if (status != BUF_OK)
             return status;
@@ -163,9 +162,9 @@ answers_fill(struct buf *out, size_t len)
         const size_t left = len - (out->len - begin);
         const size_t part =
             left >= pattern_len ? pattern_len : utf8_cut(pattern, left);
-        const enum buf_status status =
-            part == 0 ? buf_append(out, ".", 1)
-                      : buf_append(out, pattern, part);
+        const enum buf_status status = part == 0
+                                           ? buf_append(out, ".", 1)
+                                           : buf_append(out, pattern, part);
 
         if (status != BUF_OK)
             return status;

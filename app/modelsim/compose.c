@@ -21,16 +21,16 @@ static const char html_page[] =
     "  <p><b>404.</b> The requested URL was not found on this server.\n";
 
 int64_t
-wire_text_tokens(const struct reply *reply)
+wire_text_tokens(const struct said *said)
 {
-    return (int64_t)(reply->text_len + WIRE_BYTES_PER_TOKEN - 1) /
+    return (int64_t)(said->text_bytes + WIRE_BYTES_PER_TOKEN - 1) /
            WIRE_BYTES_PER_TOKEN;
 }
 
 int64_t
-wire_thought_tokens(const struct reply *reply)
+wire_thought_tokens(const struct said *said)
 {
-    return reply->thoughts * WIRE_TOKENS_PER_THOUGHT;
+    return said->thoughts * WIRE_TOKENS_PER_THOUGHT;
 }
 
 /* ---- what kind of fault ------------------------------------------------ */
@@ -105,9 +105,8 @@ static void
 replace_mark(struct script *script, const char *bytes)
 {
     char *mark = script->failed ? NULL
-                                : memmem(script->bytes.bytes,
-                                         script->bytes.len, MARK,
-                                         strlen(MARK));
+                                : memmem(script->bytes.bytes, script->bytes.len,
+                                         MARK, strlen(MARK));
 
     if (mark != NULL)
         memcpy(mark, bytes, strlen(MARK));
@@ -121,7 +120,8 @@ struct stream {
     const struct reply *reply;
     const struct settings *settings;
     int64_t chunks;
-    int64_t sent;
+    int64_t sent; /* of them */
+    struct said said;
 };
 
 static void
@@ -149,11 +149,12 @@ send_chunk(struct stream *stream)
 {
     const int64_t i = stream->sent++;
     const size_t begin = chunk_begin(stream, i);
-    const bool has_finish = i == stream->chunks - 1 ||
-                            stream->settings->fault == FAULT_FINISH_EACH;
+    const bool has_finish =
+        i == stream->chunks - 1 || stream->settings->fault == FAULT_FINISH_EACH;
 
     next_step(stream);
-    stream->wire->text(stream->script, stream->reply,
+    stream->said.text_bytes = chunk_begin(stream, i + 1);
+    stream->wire->text(stream->script, stream->reply, &stream->said,
                        &(struct piece){
                            .bytes = stream->reply->text + begin,
                            .len = chunk_begin(stream, i + 1) - begin,
@@ -161,14 +162,11 @@ send_chunk(struct stream *stream)
                        });
 }
 
-/* Half of the event that was due: nothing after it can be understood. */
+/* Half of the event that was due. */
 static void
 break_off(struct stream *stream, enum script_end end)
 {
-    next_step(stream);
-    stream->wire->text(stream->script, stream->reply,
-                       &(struct piece){ WIRE_THOUGHT, sizeof(WIRE_THOUGHT) - 1,
-                                        NULL });
+    send_chunk(stream);
     script_halve_last(stream->script);
     stream->script->end = end;
 }
@@ -177,9 +175,9 @@ static void
 refuse_midway(struct stream *stream)
 {
     next_step(stream);
-    stream->wire->text(stream->script, stream->reply,
+    stream->wire->text(stream->script, stream->reply, &stream->said,
                        &(struct piece){ "", 0, stream->reply->finish });
-    stream->wire->close(stream->script, stream->reply);
+    stream->wire->close(stream->script, stream->reply, &stream->said);
 }
 
 static void
@@ -204,7 +202,7 @@ strike(struct stream *stream)
     case FAULT_ERROR_EVENT:
         next_step(stream);
         stream->wire->error_event(stream->script, stream->reply, &fail);
-        stream->wire->close(stream->script, stream->reply);
+        stream->wire->close(stream->script, stream->reply, &stream->said);
         break;
     default:
         refuse_midway(stream);
@@ -241,7 +239,7 @@ send_all(struct stream *stream)
         next_step(stream);
         stream->wire->error_event(stream->script, stream->reply, &fail);
     }
-    stream->wire->close(stream->script, stream->reply);
+    stream->wire->close(stream->script, stream->reply, &stream->said);
 }
 
 static void
@@ -254,7 +252,8 @@ compose_stream(struct stream *stream)
     stream->script->chunked = true;
     for (int64_t i = 0; i < stream->reply->thoughts; i++) {
         next_step(stream);
-        stream->wire->thought(stream->script, stream->reply);
+        stream->said.thoughts++;
+        stream->wire->thought(stream->script, stream->reply, &stream->said);
     }
     if (settings->fault == FAULT_COMMENTS) {
         send_comments(stream);
@@ -357,8 +356,6 @@ compose_refusal(struct script *script, const struct wire *wire,
         return true;
     case FAULT_BLOCKED:
         wire->blocked(script, reply);
-        if (reply->streams && reply->surface != SURFACE_OPENAI)
-            wire->close(script, reply);
         script_whole(script, 200, reply->as_events ? TYPE_STREAM : TYPE_JSON);
         return true;
     default:

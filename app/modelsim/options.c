@@ -90,8 +90,7 @@ take_setting(struct options *options, const char *pair, struct err *err)
 }
 
 static int
-take_flag(struct options *options, int flag, const char *value,
-          struct err *err)
+take_flag(struct options *options, int flag, const char *value, struct err *err)
 {
     struct settings_all *settings = &options->provider.settings;
 

@@ -35,15 +35,15 @@ parse(struct prompt *prompt, const char *body, size_t len, struct err *err)
 static int
 add_line(struct buf *to, const char *text, struct err *err)
 {
-    if (buf_append_str(to, text) != BUF_OK || buf_append_str(to, "\n") != BUF_OK)
+    if (buf_append_str(to, text) != BUF_OK ||
+        buf_append_str(to, "\n") != BUF_OK)
         return err_set(err, ERR_LIMIT, "The prompt is too long.");
     return 0;
 }
 
 /* One text of a turn; value may be anything. */
 static int
-hear(struct prompt *prompt, const json_t *value, bool is_user,
-     struct err *err)
+hear(struct prompt *prompt, const json_t *value, bool is_user, struct err *err)
 {
     const char *text = json_string_value(value);
 

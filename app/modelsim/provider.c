@@ -167,9 +167,9 @@ is_let_in(struct call *call, const struct credential *credential)
         break;
     case CREDENTIAL_WRONG:
         fail.reason = is_developer ? GEMINI_KEY_REASON : "ACCESS_TOKEN_INVALID";
-        fail.message =
-            is_developer ? "API key not valid. Please pass a valid API key."
-                         : NULL;
+        fail.message = is_developer
+                           ? "API key not valid. Please pass a valid API key."
+                           : NULL;
         fail.status = is_developer ? 400 : 401;
         break;
     }
@@ -228,8 +228,7 @@ read_prompt(struct call *call, struct prompt *prompt, struct err *err)
         return prompt_read_gemini(prompt, request->body, request->body_len,
                                   err);
     }
-    if (prompt_read_openai(prompt, request->body, request->body_len, err) ==
-        -1)
+    if (prompt_read_openai(prompt, request->body, request->body_len, err) == -1)
         return -1;
     reply->model = prompt->model;
     reply->streams = prompt->streams;
@@ -261,8 +260,7 @@ answer_model(struct call *call)
     if (!is_let_in(call, &credential))
         goto out;
     if (result == 0)
-        result =
-            choose_settings(call, buf_cstr(&prompt.user), &settings, &err);
+        result = choose_settings(call, buf_cstr(&prompt.user), &settings, &err);
     if (result == 0)
         speak(call, &prompt, &settings);
     else
@@ -420,8 +418,7 @@ answer_control(struct call *call)
 static bool
 wants_post(enum target_kind kind)
 {
-    return kind == TARGET_MODEL || kind == TARGET_CHAT ||
-           kind == TARGET_TOKEN;
+    return kind == TARGET_MODEL || kind == TARGET_CHAT || kind == TARGET_TOKEN;
 }
 
 static void

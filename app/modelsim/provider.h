@@ -55,8 +55,7 @@ void provider_free(struct provider *provider);
 
 void provider_connected(struct provider *provider);
 void provider_answer(struct provider *provider,
-                     const struct http_request *request,
-                     struct answer *answer);
+                     const struct http_request *request, struct answer *answer);
 void provider_done(struct provider *provider, const struct answer *answer,
                    enum outcome outcome);
 

@@ -33,9 +33,8 @@ script_failed(const struct script *script)
 static int
 grow_steps(struct script *script)
 {
-    const size_t capacity = script->step_capacity == 0
-                                ? FIRST_STEPS
-                                : script->step_capacity * 2;
+    const size_t capacity =
+        script->step_capacity == 0 ? FIRST_STEPS : script->step_capacity * 2;
     struct script_step *steps =
         reallocarray(script->steps, capacity, sizeof(*steps));
 

@@ -335,8 +335,7 @@ ask_provider(struct exchange *exchange, const char *method, const char *path)
 
 /* The whole request is here: now it waits for as long as its script says. */
 static enum MHD_Result
-accept_request(struct exchange *exchange, const char *method,
-               const char *path)
+accept_request(struct exchange *exchange, const char *method, const char *path)
 {
     const struct script *script = &exchange->answer.script;
 
@@ -442,8 +441,8 @@ static void
 link_open(struct server *server, struct MHD_Connection *connection,
           void **socket_context)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-        connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct link *link = calloc(1, sizeof(*link));
     struct epoll_event event = { .events = EPOLLRDHUP | EPOLLET };
 
@@ -479,8 +478,7 @@ link_close(struct link *link)
 
 static void
 on_connection(void *arg, struct MHD_Connection *connection,
-              void **socket_context,
-              enum MHD_ConnectionNotificationCode event)
+              void **socket_context, enum MHD_ConnectionNotificationCode event)
 {
     if (event == MHD_CONNECTION_NOTIFY_STARTED) {
         link_open(arg, connection, socket_context);
@@ -515,11 +513,11 @@ start_daemon(struct server *server, const struct server_options *options,
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
         NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL,
         MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
-        MHD_OPTION_LISTENING_ADDRESS_REUSE, 0U,
-        MHD_OPTION_LISTEN_BACKLOG_SIZE, BACKLOG, MHD_OPTION_CONNECTION_LIMIT,
+        MHD_OPTION_LISTENING_ADDRESS_REUSE, 0U, MHD_OPTION_LISTEN_BACKLOG_SIZE,
+        BACKLOG, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)options->max_connections, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        server, MHD_OPTION_END);
+        on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_END);
     if (server->daemon == NULL)
         return err_set_errno(err, ERR_SYSTEM, "cannot listen on %s:%u",
                              options->address, options->port);

@@ -3,8 +3,8 @@
  * clients in one thread.
  *
  *     server = server_new(&options, provider, &err);   listens
- *     server_run(server, stop_fd, &err);               until stop_fd is readable
- *     server_free(server);                             NULL is fine
+ *     server_run(server, stop_fd, &err);               until stop_fd is
+ * readable server_free(server);                             NULL is fine
  *
  * A request that waits costs a suspended connection and one timer.  Each
  * connection is watched for its client's leaving all the while; a client that

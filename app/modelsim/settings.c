@@ -109,8 +109,8 @@ set_fault(struct settings *one, const char *value, struct err *err)
 }
 
 static int
-set_number(struct settings *one, const struct number *number,
-           const char *value, struct err *err)
+set_number(struct settings *one, const struct number *number, const char *value,
+           struct err *err)
 {
     int64_t parsed;
 
@@ -268,8 +268,8 @@ settings_apply_directives(struct settings_all *all, const char *text,
 }
 
 static int
-apply_json_value(struct settings_all *all, const char *key,
-                 const json_t *value, struct err *err)
+apply_json_value(struct settings_all *all, const char *key, const json_t *value,
+                 struct err *err)
 {
     char number[32];
 
@@ -286,8 +286,7 @@ apply_json_value(struct settings_all *all, const char *key,
 }
 
 int
-settings_apply_json(struct settings_all *all, json_t *object,
-                    struct err *err)
+settings_apply_json(struct settings_all *all, json_t *object, struct err *err)
 {
     if (!json_is_object(object))
         return err_set(err, ERR_INVALID, "settings are a JSON object");

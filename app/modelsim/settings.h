@@ -86,8 +86,8 @@ const char *fault_name(enum fault fault);
 void settings_init(struct settings_all *all);
 
 /* All of these: 0, or -1 on ERR_INVALID with the key and the reason. */
-int settings_apply(struct settings_all *all, const char *key,
-                   const char *value, struct err *err) ATTR_MUST_CHECK;
+int settings_apply(struct settings_all *all, const char *key, const char *value,
+                   struct err *err) ATTR_MUST_CHECK;
 int settings_apply_json(struct settings_all *all, json_t *object,
                         struct err *err) ATTR_MUST_CHECK;
 

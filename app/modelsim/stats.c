@@ -131,8 +131,7 @@ stats_close(struct stats *stats, const struct ticket *ticket,
 void
 stats_keep(struct stats *stats, const struct received *received)
 {
-    struct kept *kept =
-        &stats->kept[stats->kept_count % STATS_KEPT_REQUESTS];
+    struct kept *kept = &stats->kept[stats->kept_count % STATS_KEPT_REQUESTS];
     const size_t len = received->body_len < STATS_BODY_BYTES
                            ? received->body_len
                            : STATS_BODY_BYTES;
@@ -140,9 +139,8 @@ stats_keep(struct stats *stats, const struct received *received)
 
     forget(kept);
     kept->path = strdup(received->path);
-    if (kept->path == NULL ||
-        utf8_append_clean(&kept->body, received->body, len, &cleaned) !=
-            BUF_OK) {
+    if (kept->path == NULL || utf8_append_clean(&kept->body, received->body,
+                                                len, &cleaned) != BUF_OK) {
         forget(kept);
         return;
     }
@@ -156,14 +154,14 @@ stats_keep(struct stats *stats, const struct received *received)
 static json_t *
 tally_json(const struct tally *tally)
 {
-    return json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "requests",
-        (json_int_t)tally->requests, "completions",
-        (json_int_t)tally->completions, "aborted", (json_int_t)tally->aborted,
-        "broken", (json_int_t)tally->broken, "open", (json_int_t)tally->open,
-        "open_peak", (json_int_t)tally->open_peak, "connections",
-        (json_int_t)tally->connections, "last_abort_unix_us",
-        (json_int_t)tally->last_abort_unix_us);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "requests",
+                     (json_int_t)tally->requests, "completions",
+                     (json_int_t)tally->completions, "aborted",
+                     (json_int_t)tally->aborted, "broken",
+                     (json_int_t)tally->broken, "open", (json_int_t)tally->open,
+                     "open_peak", (json_int_t)tally->open_peak, "connections",
+                     (json_int_t)tally->connections, "last_abort_unix_us",
+                     (json_int_t)tally->last_abort_unix_us);
 }
 
 json_t *
@@ -199,8 +197,8 @@ stats_requests_json(const struct stats *stats)
     if (first < 0)
         first = 0;
     for (int64_t i = first; i < stats->kept_count; i++)
-        json_array_append_new(
-            list, kept_json(&stats->kept[i % STATS_KEPT_REQUESTS]));
+        json_array_append_new(list,
+                              kept_json(&stats->kept[i % STATS_KEPT_REQUESTS]));
     return json_pack("{s:I, s:o}", "received", (json_int_t)stats->kept_count,
                      "requests", list);
 }

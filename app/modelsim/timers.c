@@ -46,8 +46,8 @@ sift_down(struct timers *timers, size_t place, struct timer *timer)
     for (;;) {
         size_t child = place * 2;
 
-        if (child < timers->count && at(timers, child + 1)->due_mono_ms <
-                                         at(timers, child)->due_mono_ms)
+        if (child < timers->count &&
+            at(timers, child + 1)->due_mono_ms < at(timers, child)->due_mono_ms)
             child++;
         if (child > timers->count ||
             at(timers, child)->due_mono_ms >= timer->due_mono_ms)

@@ -32,8 +32,8 @@ struct timers {
 void timers_close(struct timers *timers);
 
 /* -1 on ERR_NOMEM. */
-int timers_set(struct timers *timers, struct timer *timer,
-               int64_t due_mono_ms, struct err *err) ATTR_MUST_CHECK;
+int timers_set(struct timers *timers, struct timer *timer, int64_t due_mono_ms,
+               struct err *err) ATTR_MUST_CHECK;
 void timers_clear(struct timers *timers, struct timer *timer);
 
 /* The earliest one that is due, no longer set; or NULL. */

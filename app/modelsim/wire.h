@@ -15,8 +15,12 @@
 
 #include "modelsim/script.h"
 
-enum surface { SURFACE_VERTEX, SURFACE_DEVELOPER, SURFACE_OPENAI,
-               SURFACE_TOKEN };
+enum surface {
+    SURFACE_VERTEX,
+    SURFACE_DEVELOPER,
+    SURFACE_OPENAI,
+    SURFACE_TOKEN
+};
 
 /* What is said, without how.  Everything is borrowed. */
 struct reply {
@@ -31,7 +35,7 @@ struct reply {
     size_t text_len;
     int64_t thoughts;
     int64_t prompt_tokens;
-    const char *finish; /* Gemini's spelling; NULL: none is sent */
+    const char *finish;   /* Gemini's spelling; NULL: none is sent */
     int64_t expires_in_s; /* token: of the text, which is the token */
 };
 
@@ -40,6 +44,13 @@ struct piece {
     const char *bytes;
     size_t len;
     const char *finish;
+};
+
+/* How much of the answer is out, for those who count as they go: with the
+ * part that is being written. */
+struct said {
+    int64_t thoughts;
+    size_t text_bytes;
 };
 
 /* An error as HTTP status, and what comes with it. */
@@ -51,9 +62,10 @@ struct fail {
 };
 
 struct wire {
-    void (*thought)(struct script *script, const struct reply *reply);
+    void (*thought)(struct script *script, const struct reply *reply,
+                    const struct said *said);
     void (*text)(struct script *script, const struct reply *reply,
-                 const struct piece *piece);
+                 const struct said *said, const struct piece *piece);
     void (*blocked)(struct script *script, const struct reply *reply);
     void (*broken)(struct script *script, const struct reply *reply);
     void (*error_event)(struct script *script, const struct reply *reply,
@@ -62,7 +74,8 @@ struct wire {
     void (*error)(struct script *script, const struct reply *reply,
                   const struct fail *fail);
     void (*whole)(struct script *script, const struct reply *reply);
-    void (*close)(struct script *script, const struct reply *reply);
+    void (*close)(struct script *script, const struct reply *reply,
+                  const struct said *said);
 };
 
 extern const struct wire wire_gemini;
@@ -75,7 +88,7 @@ extern const struct wire wire_token; /* speaks no streams */
 #define WIRE_BYTES_PER_TOKEN    4
 #define WIRE_TOKENS_PER_THOUGHT 64
 
-int64_t wire_text_tokens(const struct reply *reply);
-int64_t wire_thought_tokens(const struct reply *reply);
+int64_t wire_text_tokens(const struct said *said);
+int64_t wire_thought_tokens(const struct said *said);
 
 #endif

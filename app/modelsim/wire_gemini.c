@@ -68,9 +68,10 @@ put_count(json_t *usage, const char *name, int64_t count)
 }
 
 static json_t *
-counts(const struct reply *reply, int64_t text_tokens)
+counts(const struct reply *reply, const struct said *said)
 {
-    const int64_t thoughts = wire_thought_tokens(reply);
+    const int64_t text_tokens = wire_text_tokens(said);
+    const int64_t thoughts = wire_thought_tokens(said);
     json_t *usage = json_object();
 
     put_count(usage, "promptTokenCount", reply->prompt_tokens);
@@ -89,11 +90,11 @@ counts(const struct reply *reply, int64_t text_tokens)
 }
 
 static json_t *
-usage_of(const struct reply *reply, bool is_last)
+usage_of(const struct reply *reply, const struct said *said, bool is_last)
 {
     if (is_vertex(reply) && !is_last)
         return json_pack("{s:s}", "trafficType", "ON_DEMAND");
-    return counts(reply, wire_text_tokens(reply));
+    return counts(reply, said);
 }
 
 static json_t *
@@ -134,11 +135,13 @@ candidate_take(const struct reply *reply, json_t *parts, const char *finish)
 }
 
 static void
-put_tail(json_t *response, const struct reply *reply, bool is_last)
+put_tail(json_t *response, const struct reply *reply, const struct said *said,
+         bool is_last)
 {
     char created[CLOCK_UTC_LEN];
 
-    json_object_set_new(response, "usageMetadata", usage_of(reply, is_last));
+    json_object_set_new(response, "usageMetadata",
+                        usage_of(reply, said, is_last));
     json_object_set_new(response, "modelVersion", json_string(reply->model));
     if (is_vertex(reply)) {
         clock_format_utc(reply->created_unix_us, created);
@@ -148,11 +151,13 @@ put_tail(json_t *response, const struct reply *reply, bool is_last)
 }
 
 static json_t *
-response_take(const struct reply *reply, json_t *candidate, bool is_last)
+response_take(const struct reply *reply, const struct said *said,
+              json_t *candidate)
 {
+    const bool is_last = json_object_get(candidate, "finishReason") != NULL;
     json_t *response = json_pack("{s:[o]}", "candidates", candidate);
 
-    put_tail(response, reply, is_last);
+    put_tail(response, reply, said, is_last);
     return response;
 }
 
@@ -191,51 +196,63 @@ add_frame_take(struct script *script, const struct reply *reply,
 }
 
 static void
-thought(struct script *script, const struct reply *reply)
+thought(struct script *script, const struct reply *reply,
+        const struct said *said)
 {
     json_t *parts = json_pack("[o]", thought_part());
 
     add_frame_take(
         script, reply,
-        response_take(reply, candidate_take(reply, parts, NULL), false));
+        response_take(reply, said, candidate_take(reply, parts, NULL)));
 }
 
 static void
-text(struct script *script, const struct reply *reply,
+text(struct script *script, const struct reply *reply, const struct said *said,
      const struct piece *piece)
 {
     const bool says_nothing = piece->len == 0 && piece->finish != NULL;
     json_t *parts = says_nothing ? NULL : text_parts(piece->bytes, piece->len);
 
     add_frame_take(script, reply,
-                   response_take(reply,
-                                 candidate_take(reply, parts, piece->finish),
-                                 piece->finish != NULL));
+                   response_take(reply, said,
+                                 candidate_take(reply, parts, piece->finish)));
 }
 
 static json_t *
 refusal(const struct reply *reply)
 {
-    json_t *feedback = json_pack("{s:s, s:o}", "blockReason",
-                                 "PROHIBITED_CONTENT", "safetyRatings",
-                                 ratings(true));
+    const struct said nothing = { 0 };
+    json_t *feedback =
+        json_pack("{s:s, s:o}", "blockReason", "PROHIBITED_CONTENT",
+                  "safetyRatings", ratings(true));
     json_t *response;
 
     if (is_vertex(reply))
         json_object_set_new(feedback, "blockReasonMessage",
                             json_string("The prompt could not be submitted."));
     response = json_pack("{s:o}", "promptFeedback", feedback);
-    put_tail(response, reply, true);
+    put_tail(response, reply, &nothing, true);
     return response;
+}
+
+static void
+finish_array(struct script *script, const struct reply *reply,
+             const struct said *said)
+{
+    (void)said;
+    if (!reply->as_events)
+        script_add_text(script, "]");
 }
 
 static void
 blocked(struct script *script, const struct reply *reply)
 {
-    if (reply->streams)
+    if (reply->streams) {
         add_frame_take(script, reply, refusal(reply));
-    else
+        finish_array(script, reply, NULL);
+    } else {
         script_add_json_take(script, refusal(reply), PRETTY);
+    }
 }
 
 static void
@@ -257,8 +274,8 @@ retry_info(int64_t delay_ms)
 {
     char text[32];
 
-    snprintf(text, sizeof(text), "%" PRId64 ".%03" PRId64 "s",
-             delay_ms / 1000, delay_ms % 1000);
+    snprintf(text, sizeof(text), "%" PRId64 ".%03" PRId64 "s", delay_ms / 1000,
+             delay_ms % 1000);
     if (delay_ms % 1000 == 0)
         snprintf(text, sizeof(text), "%" PRId64 "s", delay_ms / 1000);
     return json_pack("{s:s, s:s}", "@type", RPC_TYPE "RetryInfo", "retryDelay",
@@ -282,10 +299,10 @@ details_of(const struct reply *reply, const struct fail *fail)
     json_t *details = json_array();
 
     if (fail->reason != NULL)
-        json_array_append_new(
-            details, json_pack("{s:s, s:s, s:s}", "@type",
-                               RPC_TYPE "ErrorInfo", "reason", fail->reason,
-                               "domain", "googleapis.com"));
+        json_array_append_new(details, json_pack("{s:s, s:s, s:s}", "@type",
+                                                 RPC_TYPE "ErrorInfo", "reason",
+                                                 fail->reason, "domain",
+                                                 "googleapis.com"));
     if (fail->status == 429 && !is_vertex(reply))
         json_array_append_new(details, quota_failure());
     if (fail->retry_delay_ms >= 0)
@@ -324,8 +341,7 @@ error_event(struct script *script, const struct reply *reply,
 }
 
 static void
-error(struct script *script, const struct reply *reply,
-      const struct fail *fail)
+error(struct script *script, const struct reply *reply, const struct fail *fail)
 {
     json_t *body = error_object(reply, fail);
 
@@ -340,29 +356,23 @@ error(struct script *script, const struct reply *reply,
 static void
 whole(struct script *script, const struct reply *reply)
 {
+    const struct said all = { reply->thoughts, reply->text_len };
     json_t *parts = json_array();
 
     for (int64_t i = 0; i < reply->thoughts; i++)
         json_array_append_new(parts, thought_part());
     if (reply->text_len > 0)
-        json_array_append_new(parts, json_pack("{s:s%}", "text", reply->text,
-                                               reply->text_len));
+        json_array_append_new(
+            parts, json_pack("{s:s%}", "text", reply->text, reply->text_len));
     if (json_array_size(parts) == 0) {
         json_decref(parts);
         parts = NULL;
     }
     script_add_json_take(
         script,
-        response_take(reply, candidate_take(reply, parts, reply->finish), true),
+        response_take(reply, &all, candidate_take(reply, parts, reply->finish)),
         PRETTY);
     script_add_text(script, "\n");
-}
-
-static void
-finish_array(struct script *script, const struct reply *reply)
-{
-    if (!reply->as_events)
-        script_add_text(script, "]");
 }
 
 const struct wire wire_gemini = {

@@ -43,10 +43,10 @@ finish_value(const char *finish)
 }
 
 static json_t *
-usage_of(const struct reply *reply)
+usage_of(const struct reply *reply, const struct said *said)
 {
-    const int64_t thoughts = wire_thought_tokens(reply);
-    const int64_t output = wire_text_tokens(reply) + thoughts;
+    const int64_t thoughts = wire_thought_tokens(said);
+    const int64_t output = wire_text_tokens(said) + thoughts;
 
     return json_pack("{s:I, s:I, s:I, s:{s:i}, s:{s:I}}", "prompt_tokens",
                      (json_int_t)reply->prompt_tokens, "completion_tokens",
@@ -78,14 +78,14 @@ add_event_take(struct script *script, json_t *event)
 
 /* Takes delta. */
 static void
-add_chunk_take(struct script *script, const struct reply *reply,
-               json_t *delta, const char *finish)
+add_chunk_take(struct script *script, const struct reply *reply, json_t *delta,
+               const char *finish)
 {
     json_t *chunk = envelope(reply, "chat.completion.chunk");
 
     json_object_set_new(chunk, "choices",
-                        json_pack("[{s:i, s:o, s:n, s:o}]", "index", 0,
-                                  "delta", delta, "logprobs", "finish_reason",
+                        json_pack("[{s:i, s:o, s:n, s:o}]", "index", 0, "delta",
+                                  delta, "logprobs", "finish_reason",
                                   finish_value(finish)));
     if (reply->include_usage)
         json_object_set_new(chunk, "usage", json_null());
@@ -97,30 +97,31 @@ static void
 add_opening(struct script *script, const struct reply *reply)
 {
     if (script->bytes.len == 0)
-        add_chunk_take(script, reply,
-                       json_pack("{s:s, s:s}", "role", "assistant", "content",
-                                 ""),
-                       NULL);
-}
-
-static void
-thought(struct script *script, const struct reply *reply)
-{
-    add_opening(script, reply);
-    add_chunk_take(script, reply,
-                   json_pack("{s:s}", "reasoning_content", WIRE_THOUGHT),
-                   NULL);
-}
-
-static void
-text(struct script *script, const struct reply *reply,
-     const struct piece *piece)
-{
-    add_opening(script, reply);
-    if (piece->len > 0)
         add_chunk_take(
             script, reply,
-            json_pack("{s:s%}", "content", piece->bytes, piece->len), NULL);
+            json_pack("{s:s, s:s}", "role", "assistant", "content", ""), NULL);
+}
+
+static void
+thought(struct script *script, const struct reply *reply,
+        const struct said *said)
+{
+    (void)said;
+    add_opening(script, reply);
+    add_chunk_take(script, reply,
+                   json_pack("{s:s}", "reasoning_content", WIRE_THOUGHT), NULL);
+}
+
+static void
+text(struct script *script, const struct reply *reply, const struct said *said,
+     const struct piece *piece)
+{
+    (void)said;
+    add_opening(script, reply);
+    if (piece->len > 0)
+        add_chunk_take(script, reply,
+                       json_pack("{s:s%}", "content", piece->bytes, piece->len),
+                       NULL);
     if (piece->finish != NULL)
         add_chunk_take(script, reply, json_object(), piece->finish);
 }
@@ -133,13 +134,14 @@ broken(struct script *script, const struct reply *reply)
 }
 
 static void
-finish_stream(struct script *script, const struct reply *reply)
+finish_stream(struct script *script, const struct reply *reply,
+              const struct said *said)
 {
     if (reply->include_usage && reply->finish != NULL) {
         json_t *chunk = envelope(reply, "chat.completion.chunk");
 
         json_object_set_new(chunk, "choices", json_array());
-        json_object_set_new(chunk, "usage", usage_of(reply));
+        json_object_set_new(chunk, "usage", usage_of(reply, said));
         add_event_take(script, chunk);
     }
     script_add_text(script, "data: [DONE]" EVENT_END);
@@ -183,8 +185,7 @@ error_event(struct script *script, const struct reply *reply,
 }
 
 static void
-error(struct script *script, const struct reply *reply,
-      const struct fail *fail)
+error(struct script *script, const struct reply *reply, const struct fail *fail)
 {
     (void)reply;
     if (fail->retry_delay_ms >= 0 && script->bytes.len == 0) {
@@ -201,20 +202,20 @@ error(struct script *script, const struct reply *reply,
 static void
 whole(struct script *script, const struct reply *reply)
 {
+    const struct said all = { reply->thoughts, reply->text_len };
     json_t *body = envelope(reply, "chat.completion");
-    json_t *message = json_pack("{s:s, s:s%, s:n}", "role", "assistant",
-                                "content", reply->text, reply->text_len,
-                                "refusal");
+    json_t *message =
+        json_pack("{s:s, s:s%, s:n}", "role", "assistant", "content",
+                  reply->text, reply->text_len, "refusal");
 
     if (reply->thoughts > 0)
         json_object_set_new(message, "reasoning_content",
                             json_string(WIRE_THOUGHT));
-    json_object_set_new(body, "choices",
-                        json_pack("[{s:i, s:o, s:n, s:o}]", "index", 0,
-                                  "message", message, "logprobs",
-                                  "finish_reason",
-                                  finish_value(reply->finish)));
-    json_object_set_new(body, "usage", usage_of(reply));
+    json_object_set_new(
+        body, "choices",
+        json_pack("[{s:i, s:o, s:n, s:o}]", "index", 0, "message", message,
+                  "logprobs", "finish_reason", finish_value(reply->finish)));
+    json_object_set_new(body, "usage", usage_of(reply, &all));
     script_add_json_take(script, body, JSON_INDENT(2));
     script_add_text(script, "\n");
 }
@@ -224,6 +225,7 @@ whole(struct script *script, const struct reply *reply)
 static void
 blocked(struct script *script, const struct reply *reply)
 {
+    const struct said nothing = { 0 };
     struct reply refusal = *reply;
 
     refusal.text = "";
@@ -233,8 +235,8 @@ blocked(struct script *script, const struct reply *reply)
         whole(script, &refusal);
         return;
     }
-    text(script, &refusal, &(struct piece){ "", 0, refusal.finish });
-    finish_stream(script, &refusal);
+    text(script, &refusal, &nothing, &(struct piece){ "", 0, refusal.finish });
+    finish_stream(script, &refusal, &nothing);
 }
 
 const struct wire wire_openai = {

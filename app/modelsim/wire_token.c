@@ -3,8 +3,7 @@
 #include "modelsim/wire.h"
 
 static void
-error(struct script *script, const struct reply *reply,
-      const struct fail *fail)
+error(struct script *script, const struct reply *reply, const struct fail *fail)
 {
     const char *word = fail->reason;
 

@@ -7,6 +7,7 @@
 #include "control/control.h"
 #include "gate/fcgi.h"
 #include "ledger/scribe.h"
+#include "metrics.h"
 #include "sys/fd.h"
 #include "sys/log.h"
 #include "sys/sock.h"
@@ -175,7 +176,10 @@ workers_scribe(struct child *child)
     char host[HOST_NAME_LEN] = "unknown";
     struct scribe_config config = { .listen_fd = child->listen_fd,
                                     .store_path = generation->ledger_path,
-                                    .host = host };
+                                    .host = host,
+                                    .metrics = metrics_counters(),
+                                    .entries_family = METRICS_AUDIT_WRITES,
+                                    .commit_family = METRICS_AUDIT_DURATION };
 
     gethostname(host, sizeof(host) - 1);
     return scribe_run(&config, child);

@@ -11,12 +11,14 @@
 #include "text/json.h"
 #include "text/jsonw.h"
 
-#define TOKEN_URL      "https://oauth2.googleapis.com/token"
-#define METADATA_HOST  "metadata.google.internal"
-#define METADATA_PATH  "/computeMetadata/v1/instance/service-accounts/default/token"
-#define SCOPE          "https://www.googleapis.com/auth/cloud-platform"
-#define ASSERTION_FORM "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3A" \
-                       "jwt-bearer&assertion="
+#define TOKEN_URL     "https://oauth2.googleapis.com/token"
+#define METADATA_HOST "metadata.google.internal"
+#define METADATA_PATH \
+    "/computeMetadata/v1/instance/service-accounts/default/token"
+#define SCOPE "https://www.googleapis.com/auth/cloud-platform"
+#define ASSERTION_FORM \
+    "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3A" \
+    "jwt-bearer&assertion="
 
 #define MAX_FILE_BYTES 65536
 #define MAX_URL_BYTES  1024
@@ -108,12 +110,11 @@ copy_member(struct buf *out, const json_t *file, const char *name,
     if (value == NULL || value[0] == '\0')
         value = otherwise;
     if (value == NULL)
-        return err_set(err, ERR_INVALID, "Google credentials without %s",
-                       name);
+        return err_set(err, ERR_INVALID, "Google credentials without %s", name);
     for (const char *c = value; *c != '\0'; c++)
         if (*c <= 0x20 || *c >= 0x7f)
-            return err_set(err, ERR_INVALID,
-                           "Google credentials with a bad %s", name);
+            return err_set(err, ERR_INVALID, "Google credentials with a bad %s",
+                           name);
     return append(out, value, err);
 }
 
@@ -149,8 +150,7 @@ append_field(struct buf *form, const json_t *file, const char *name,
     enum buf_status status;
 
     if (value == NULL || value[0] == '\0')
-        return err_set(err, ERR_INVALID, "Google credentials without %s",
-                       name);
+        return err_set(err, ERR_INVALID, "Google credentials without %s", name);
     status = buf_printf(form, "&%s=", name);
     for (; *value != '\0' && status == BUF_OK; value++) {
         const unsigned char c = (unsigned char)*value;
@@ -205,8 +205,7 @@ credentials_from_json(const json_t *file, struct err *err)
     if (c == NULL)
         return NULL;
     if (copy_member(&c->url, file, "token_uri", TOKEN_URL, err) == -1 ||
-        copy_member(&c->quota_project, file, "quota_project_id", "", err) ==
-            -1)
+        copy_member(&c->quota_project, file, "quota_project_id", "", err) == -1)
         goto fail;
     if (!str_starts_with(buf_cstr(&c->url), "https://") &&
         !str_starts_with(buf_cstr(&c->url), "http://")) {
@@ -255,8 +254,8 @@ google_credentials_from_metadata(const char *host, struct err *err)
     struct google_credentials *c;
 
     for (const char *h = host; *h != '\0'; h++)
-        if (!isascii(*h) || (!isalnum((unsigned char)*h) &&
-                             strchr(".-:[]", *h) == NULL)) {
+        if (!isascii(*h) ||
+            (!isalnum((unsigned char)*h) && strchr(".-:[]", *h) == NULL)) {
             err_set(err, ERR_INVALID, "not a metadata host: \"%.80s\"", host);
             return NULL;
         }

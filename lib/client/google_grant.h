@@ -30,37 +30,33 @@ struct google_credentials;
 
 /* The file that GOOGLE_APPLICATION_CREDENTIALS names.  Owned; NULL on
  * ERR_SYSTEM, ERR_LIMIT, ERR_INVALID, ERR_NOMEM. */
-struct google_credentials *google_credentials_read(const char *path,
-                                                   struct err *err)
-    ATTR_MUST_CHECK;
+struct google_credentials *google_credentials_read(
+    const char *path, struct err *err) ATTR_MUST_CHECK;
 
 /* The same from its content. */
-struct google_credentials *google_credentials_parse(const char *json,
-                                                    size_t len,
-                                                    struct err *err)
-    ATTR_MUST_CHECK;
+struct google_credentials *google_credentials_parse(
+    const char *json, size_t len, struct err *err) ATTR_MUST_CHECK;
 
 /* host is host or host:port; "" is Google's. */
-struct google_credentials *google_credentials_from_metadata(const char *host,
-                                                            struct err *err)
-    ATTR_MUST_CHECK;
+struct google_credentials *google_credentials_from_metadata(
+    const char *host, struct err *err) ATTR_MUST_CHECK;
 
 void google_credentials_free(struct google_credentials *credentials);
 
 const char *google_credentials_url(const struct google_credentials *c);
 
 /* "" when the file names none. */
-const char *
-google_credentials_quota_project(const struct google_credentials *c);
+const char *google_credentials_quota_project(
+    const struct google_credentials *c);
 
-/* True: the answer must carry "Metadata-Flavor: Google", as the request does. */
+/* True: the answer must carry "Metadata-Flavor: Google", as the request does.
+ */
 bool google_credentials_are_metadata(const struct google_credentials *c);
 
 /* Replaces form's content, which is secret: wipe it after use.  It stays empty
  * for the metadata server.  unix_s is now. */
 int google_credentials_form(const struct google_credentials *c, int64_t unix_s,
-                            struct buf *form, struct err *err)
-    ATTR_MUST_CHECK;
+                            struct buf *form, struct err *err) ATTR_MUST_CHECK;
 
 enum google_grant {
     GOOGLE_GRANTED,

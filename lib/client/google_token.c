@@ -42,14 +42,13 @@ struct google_token {
 static struct google_credentials *
 load(const char *file, const char *metadata_host, struct err *err)
 {
-    return file[0] != '\0' ? google_credentials_read(file, err)
-                           : google_credentials_from_metadata(metadata_host,
-                                                              err);
+    return file[0] != '\0'
+               ? google_credentials_read(file, err)
+               : google_credentials_from_metadata(metadata_host, err);
 }
 
 int
-google_token_check(const char *file, const char *metadata_host,
-                   struct err *err)
+google_token_check(const char *file, const char *metadata_host, struct err *err)
 {
     struct google_credentials *credentials = load(file, metadata_host, err);
 
@@ -60,8 +59,8 @@ google_token_check(const char *file, const char *metadata_host,
 }
 
 struct google_token *
-google_token_new(const char *file, const char *metadata_host,
-                 struct http *http, struct err *err)
+google_token_new(const char *file, const char *metadata_host, struct http *http,
+                 struct err *err)
 {
     struct google_token *token = calloc(1, sizeof(*token));
     uint32_t dice;
@@ -159,9 +158,8 @@ start_fetch(struct google_token *token, int64_t now_mono_ms, struct err *err)
         .arg = token,
     };
 
-    if (google_credentials_form(token->credentials,
-                                clock_unix_us() / 1000000, &token->form,
-                                err) == -1)
+    if (google_credentials_form(token->credentials, clock_unix_us() / 1000000,
+                                &token->form, err) == -1)
         return -1;
     if (!is_metadata) {
         request.body = token->form.bytes;

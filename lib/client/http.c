@@ -24,9 +24,7 @@
 #define KEEPALIVE_IDLE_S     30
 #define KEEPALIVE_INTERVAL_S 10
 #define DNS_CACHE_S          300
-
-/* How much later than our own deadline curl's would come. */
-#define BACKSTOP_MS 2000
+#define BACKSTOP_MS          2000 /* curl's own limit is that much later */
 
 struct http {
     CURLM *multi;
@@ -392,11 +390,11 @@ static int
 left_ms(const struct http *http, int64_t until_mono_ms)
 {
     for (size_t i = 0; i < http->running_count; i++) {
-        const struct http_alarm alarm =
-            http_progress_alarm(&http->running[i]->progress);
+        const struct http_call *call = http->running[i];
+        const int64_t at = http_progress_alarm(&call->progress).at_mono_ms;
 
-        if (alarm.at_mono_ms < until_mono_ms)
-            until_mono_ms = alarm.at_mono_ms;
+        if (at < until_mono_ms)
+            until_mono_ms = at;
     }
     return clock_left_ms(until_mono_ms);
 }
@@ -439,11 +437,11 @@ work(struct http *http, struct err *err)
     return 0;
 }
 
-/* Waits on curl's descriptors and the extra ones.  A signal ends it early and
- * is no error. */
+/* Waits on curl's descriptors, the extra ones and all clocks.  A signal ends it
+ * early and is no error. */
 static int
 wait_for_events(struct http *http, struct http_fd *extra, size_t extra_count,
-                int timeout_ms, struct err *err)
+                int64_t until_mono_ms, struct err *err)
 {
     struct curl_waitfd fds[HTTP_MAX_EXTRA];
     CURLMcode code;
@@ -451,8 +449,8 @@ wait_for_events(struct http *http, struct http_fd *extra, size_t extra_count,
     for (size_t i = 0; i < extra_count; i++)
         fds[i] = (struct curl_waitfd){ .fd = extra[i].fd,
                                        .events = extra[i].events };
-    code = curl_multi_poll(http->multi, fds, (unsigned)extra_count, timeout_ms,
-                           NULL);
+    code = curl_multi_poll(http->multi, fds, (unsigned)extra_count,
+                           left_ms(http, until_mono_ms), NULL);
     for (size_t i = 0; i < extra_count; i++)
         extra[i].revents = fds[i].revents;
     if (code == CURLM_OK ||
@@ -465,14 +463,13 @@ int
 http_turn(struct http *http, struct http_fd *extra, size_t extra_count,
           int64_t until_mono_ms, struct err *err)
 {
-    int timeout_ms;
-
     assert(extra_count <= HTTP_MAX_EXTRA);
     http->progressed = false;
     if (work(http, err) == -1)
         return -1;
-    timeout_ms = http->progressed ? 0 : left_ms(http, until_mono_ms);
-    if (wait_for_events(http, extra, extra_count, timeout_ms, err) == -1)
+    if (http->progressed)
+        until_mono_ms = 0;
+    if (wait_for_events(http, extra, extra_count, until_mono_ms, err) == -1)
         return -1;
     return work(http, err);
 }

@@ -13,7 +13,8 @@
  * Accepting ourselves gives us close-on-exec, a look at the peer and socket
  * time-outs before libfcgi reads a byte.  Those time-outs are per read(2); a
  * peer that drips bytes is ended by the master's watchdog, which is why the
- * caller shows its stage on the board before fcgi_begin().
+ * caller shows its stage on the board before fcgi_begin().  A signal would end
+ * a read or write for good, so those given to sig_open() wait meanwhile.
  */
 #ifndef GATE_FCGI_H
 #define GATE_FCGI_H
@@ -54,8 +55,10 @@ enum fcgi_body {
     FCGI_BODY_NOMEM,
 };
 
-/* Reads all of it; afterwards the descriptor is readable only when the client
- * has left. */
+/* Reads all of it, for every request once, also when no body is expected;
+ * afterwards the descriptor is readable only when the client has left.  A body
+ * that is too large is read to its end as well, so that the web server listens
+ * to the answer.  Unless the result is FCGI_BODY_OK, body holds what fitted. */
 enum fcgi_body fcgi_read_body(struct fcgi *gate, struct buf *body,
                               int64_t deadline_mono_ms) ATTR_MUST_CHECK;
 
@@ -64,7 +67,8 @@ int fcgi_write(struct fcgi *gate, const void *bytes, size_t len,
                struct err *err) ATTR_MUST_CHECK;
 int fcgi_flush(struct fcgi *gate, struct err *err) ATTR_MUST_CHECK;
 
-/* For a poll set: readable means look with fcgi_client_is_gone(). */
+/* For a poll set: readable means look with fcgi_client_is_gone().  A client
+ * that sent FCGI_ABORT_REQUEST is gone too. */
 int fcgi_fd(const struct fcgi *gate);
 bool fcgi_client_is_gone(const struct fcgi *gate);
 

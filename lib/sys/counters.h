@@ -28,9 +28,9 @@ struct counters_family {
     const char *const *labels; /* label_count texts such as model="flash";
                                 * NULL for one series without a label */
     size_t label_count;        /* 0 counts as 1 */
-    const int64_t *bounds;     /* histogram: rising upper bounds, without +Inf */
+    const int64_t *bounds; /* histogram: rising upper bounds, without +Inf */
     size_t bound_count;
-    double scale;              /* shown value = stored value * scale; 0 is 1 */
+    double scale; /* shown value = stored value * scale; 0 is 1 */
 };
 
 struct counters;

@@ -188,21 +188,6 @@ add_message(struct line *line, const char *message)
     line->len += strlen(END_OF_LINE);
 }
 
-/* A message too long for its buffer may end inside a character: drop that. */
-static void
-drop_partial_character(char *message, size_t len)
-{
-    size_t begin = len;
-
-    while (begin > 0 && len - begin < 4) {
-        begin--;
-        if (((unsigned char)message[begin] & 0xc0) != 0x80)
-            break;
-    }
-    if (utf8_sequence_len((unsigned char *)message + begin, len - begin) == 0)
-        message[begin] = '\0';
-}
-
 static const char *
 level_name(enum log_level level)
 {
@@ -223,7 +208,7 @@ void
 log_write(enum log_level level, const char *event, const char *fmt, ...)
 {
     const int saved = errno;
-    char message[LINE_BYTES] = "";
+    char message[LINE_BYTES] = ""; /* so that only the line cuts it */
     char now[CLOCK_UTC_LEN];
     struct line line = { .len = 0 };
     va_list args;
@@ -231,8 +216,7 @@ log_write(enum log_level level, const char *event, const char *fmt, ...)
     if (level < state.level)
         return;
     va_start(args, fmt);
-    if (vsnprintf(message, sizeof(message), fmt, args) >= (int)sizeof(message))
-        drop_partial_character(message, sizeof(message) - 1);
+    vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
 
     clock_format_utc(clock_unix_us(), now);

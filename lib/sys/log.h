@@ -18,8 +18,12 @@
 #include "base/attr.h"
 #include "base/err.h"
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING,
-                 LOG_LEVEL_ERROR };
+enum log_level {
+    LOG_LEVEL_DEBUG,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_WARNING,
+    LOG_LEVEL_ERROR
+};
 
 /* Lines go to fd (borrowed; 2 until this is called). */
 void log_to_fd(int fd);

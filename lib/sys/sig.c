@@ -21,9 +21,11 @@ handle(int signo)
     const int saved = errno;
     const unsigned char byte = (unsigned char)signo;
 
+    if (getpid() != state.owner_pid)
+        return;
     /* A full pipe holds thousands of unread signals; one more adds nothing. */
-    if (getpid() == state.owner_pid && write(state.write_fd, &byte, 1) == -1)
-        errno = saved;
+    while (write(state.write_fd, &byte, 1) == -1 && errno == EINTR)
+        continue;
     errno = saved;
 }
 

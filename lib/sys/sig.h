@@ -23,7 +23,8 @@ int sig_fd(void);
 /* The next signal that came, or 0.  Never blocks. */
 int sig_next(void);
 
-/* Blocks the signals given to sig_open() across a fork; restores. */
+/* Blocks the signals given to sig_open() across a fork, or a call that must
+ * not be interrupted; restores. */
 void sig_block(sigset_t *old);
 void sig_unblock(const sigset_t *old);
 

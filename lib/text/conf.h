@@ -75,6 +75,10 @@ const struct conf_option *conf_first_frozen_change(
     const struct conf_table *table, const void *old_values,
     const void *new_values);
 
+/* What a value may be, such as "0.05 to 3600 seconds". */
+enum buf_status conf_append_bounds(
+    struct buf *out, const struct conf_option *option) ATTR_MUST_CHECK;
+
 /* KEY=value lines that conf_read_file() reads back (secrets that are set as
  * ***).  Like conf_sample(), adds to out the whole text or nothing. */
 int conf_dump(const struct conf_table *table, const void *values,

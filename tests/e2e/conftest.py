@@ -1,45 +1,9 @@
-"""Shared by the acceptance tests."""
+"""Tests here start the whole service; tests/support has the means."""
 
 import pathlib
-import signal
 import sys
-
-import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] /
                        "support"))
 
-from tandem import Stack  # noqa: E402
-
-TEST_S = 60  # the longest a test may take, whatever hangs
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "takes(seconds): needs longer than "
-                            "usual")
-
-
-@pytest.fixture(autouse=True)
-def end_in_time(request):
-    """A test that hangs fails, and its stack is stopped."""
-    marker = request.node.get_closest_marker("takes")
-    seconds = marker.args[0] if marker else TEST_S
-
-    def too_late(*_):
-        raise TimeoutError(f"the test took longer than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, too_late)
-    signal.alarm(seconds)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
-@pytest.fixture(scope="module")
-def stack(request):
-    """One stack for a file, as its STACK says."""
-    failed_before = request.session.testsfailed
-    with Stack(**getattr(request.module, "STACK", {})) as stack:
-        yield stack
-        if request.session.testsfailed > failed_before:
-            stack.tell_logs()
+from fixtures import end_in_time, pytest_configure, stack  # noqa: E402, F401

@@ -19,6 +19,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -30,6 +31,17 @@ BUILD = ROOT / os.environ.get("TANDEM_BUILD", "build/gcc")
 QUERY = "/api/reasoning/query"
 START_S = 20
 MODULES = "/usr/lib/apache2/modules"
+
+
+_LIKE_SYSTEMD = """
+import os, sys
+held = [os.dup2(int(fd), 100 + i)
+        for i, fd in enumerate(sys.argv[1].split(","))]
+for i, fd in enumerate(held):
+    os.dup2(fd, 3 + i)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(held)))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 def wait_until(condition, within, what="a condition"):
@@ -256,14 +268,19 @@ class Stack:
         self.config_path.write_text("".join(
             f"{name}={value}\n" for name, value in config.items()))
 
-    def start_tandemd(self, within=START_S):
+    def start_tandemd(self, listeners=()):
+        """listeners are passed as systemd does, from descriptor 3 on."""
         command = [self.build / "tandemd"]
         if self.config is not None:
             self.write_config(**self.config)
             command += ["-c", self.config_path]
+        numbers = [listener.fileno() for listener in listeners]
+        if numbers:
+            command = [sys.executable, "-c", _LIKE_SYSTEMD,
+                       ",".join(map(str, numbers)), *command]
         self.tandemd = Process("tandemd", command,
                                self.folder / "tandemd.log",
-                               self.tandem_environment())
+                               self.tandem_environment(), pass_fds=numbers)
         self.log = Log(self.tandemd)
         self.tandemd.ready(self._answers)
 

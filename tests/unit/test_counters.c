@@ -85,6 +85,9 @@ test_no_series_touches_another(void **state)
     assert_int_equal(counters_sum(set, SECONDS, 0), 4000);
     assert_int_equal(counters_sum(set, SECONDS, 1), 50000);
     assert_int_equal(counters_sum(set, BYTES, 0), 600000);
+    assert_int_equal(counters_get(set, SECONDS, 0), 1);
+    assert_int_equal(counters_get(set, SECONDS, 1), 1);
+    assert_int_equal(counters_get(set, BYTES, 0), 1);
     assert_int_equal(counters_bucket(set, SECONDS, 0, 3), 1);
     assert_int_equal(counters_bucket(set, SECONDS, 1, 3), 1);
     assert_int_equal(counters_bucket(set, BYTES, 0, 1), 1);

@@ -460,6 +460,7 @@ start(void **state)
                                       .sa_flags = SA_RESTART };
 
     (void)state;
+    alarm(60); /* whatever hangs, this program does not */
     sigaction(SIGUSR1, &action, NULL);
     return fcgi_global_init(NULL);
 }

@@ -83,6 +83,7 @@ test_flags_of_no_descriptor_are_an_error(void **state)
 static void
 test_closing_is_repeatable_and_leaves_errno(void **state)
 {
+    int never_open = 99999;
     int fd = ends[0];
 
     (void)state;
@@ -90,6 +91,8 @@ test_closing_is_repeatable_and_leaves_errno(void **state)
     fd_close(&ends[0]);
     assert_int_equal(ends[0], -1);
     fd_close(&ends[0]);
+    assert_int_equal(errno, EDOM);
+    fd_close(&never_open);
     assert_int_equal(errno, EDOM);
     assert_int_equal(fcntl(fd, F_GETFD), -1);
 }

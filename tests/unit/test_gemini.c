@@ -33,8 +33,8 @@
     "data: {\"candidates\":[{\"finishReason\":\"" reason "\",\"index\":0}]}"
 
 #define GOOD_5 \
-    TEXT("Once ") E TEXT("upon ") E TEXT("a ") E TEXT("ti") E \
-        LAST("me.", "STOP") E
+    TEXT("Once ") \
+    E TEXT("upon ") E TEXT("a ") E TEXT("ti") E LAST("me.", "STOP") E
 
 #define WHOLE_ERROR(code, status, message) \
     "{\n  \"error\": {\n    \"code\": " #code ",\n    \"message\": \"" message \
@@ -53,47 +53,77 @@ static void
 test_a_stream_is_read_whatever_its_framing(void **state)
 {
     static const struct reply_case cases[] = {
-        { .name = "five events, CRLF", .bytes = GOOD_5,
-          .outcome = MODEL_COMPLETE, .text = "Once upon a time.",
+        { .name = "five events, CRLF",
+          .bytes = GOOD_5,
+          .outcome = MODEL_COMPLETE,
+          .text = "Once upon a time.",
           .finish = "STOP" },
-        { .name = "LF", .bytes = TEXT("a") "\n\n" LAST("b", "STOP") "\n\n",
-          .outcome = MODEL_COMPLETE, .text = "ab", .finish = "STOP" },
-        { .name = "CR", .bytes = TEXT("a") "\r\r" LAST("b", "STOP") "\r\r",
-          .outcome = MODEL_COMPLETE, .text = "ab", .finish = "STOP" },
-        { .name = "mixed", .bytes = TEXT("a") "\n\r\n" LAST("b", "STOP") "\r\n\n",
-          .outcome = MODEL_COMPLETE, .text = "ab", .finish = "STOP" },
-        { .name = "byte order mark", .bytes = BOM GOOD_5,
-          .outcome = MODEL_COMPLETE, .text = "Once upon a time.",
+        { .name = "LF",
+          .bytes = TEXT("a") "\n\n" LAST("b", "STOP") "\n\n",
+          .outcome = MODEL_COMPLETE,
+          .text = "ab",
           .finish = "STOP" },
-        { .name = "blank lines first", .bytes = "\r\n\r\n" GOOD_5,
-          .outcome = MODEL_COMPLETE, .text = "Once upon a time.",
+        { .name = "CR",
+          .bytes = TEXT("a") "\r\r" LAST("b", "STOP") "\r\r",
+          .outcome = MODEL_COMPLETE,
+          .text = "ab",
+          .finish = "STOP" },
+        { .name = "mixed",
+          .bytes = TEXT("a") "\n\r\n" LAST("b", "STOP") "\r\n\n",
+          .outcome = MODEL_COMPLETE,
+          .text = "ab",
+          .finish = "STOP" },
+        { .name = "byte order mark",
+          .bytes = BOM GOOD_5,
+          .outcome = MODEL_COMPLETE,
+          .text = "Once upon a time.",
+          .finish = "STOP" },
+        { .name = "blank lines first",
+          .bytes = "\r\n\r\n" GOOD_5,
+          .outcome = MODEL_COMPLETE,
+          .text = "Once upon a time.",
           .finish = "STOP" },
         { .name = "no space after the colon",
           .bytes = "data:{\"candidates\":[{\"content\":{\"parts\":[{\"text\":"
                    "\"a\"}]},\"finishReason\":\"STOP\"}]}\n\n",
-          .outcome = MODEL_COMPLETE, .text = "a", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "a",
+          .finish = "STOP" },
         { .name = "two spaces after the colon",
           .bytes = "data:  {\"candidates\":[{\"content\":{\"parts\":[{\"text\":"
                    "\"a\"}]},\"finishReason\":\"STOP\"}]}\n\n",
-          .outcome = MODEL_COMPLETE, .text = "a", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "a",
+          .finish = "STOP" },
         { .name = "JSON over several data lines",
           .bytes = "data: {\"candidates\":\ndata: [{\"content\":\n"
                    "data: {\"parts\":[{\"text\":\"a\"}]},\n"
                    "data: \"finishReason\":\"STOP\"}]}\n\n",
-          .outcome = MODEL_COMPLETE, .text = "a", .finish = "STOP" },
-        { .name = "comments", .bytes = ":\n\n: ping\n\n" TEXT("a")
-          "\n:keepalive\n\n:\n" LAST("b", "STOP") "\n\n",
-          .outcome = MODEL_COMPLETE, .text = "ab", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "a",
+          .finish = "STOP" },
+        { .name = "comments",
+          .bytes = ":\n\n: ping\n\n" TEXT("a") "\n:keepalive\n\n:\n" LAST(
+              "b", "STOP") "\n\n",
+          .outcome = MODEL_COMPLETE,
+          .text = "ab",
+          .finish = "STOP" },
         { .name = "nothing in an event",
           .bytes = "data:\n\nevent: ping\n\ndata\n\n" LAST("b", "STOP") "\n\n",
-          .outcome = MODEL_COMPLETE, .text = "b", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "b",
+          .finish = "STOP" },
         { .name = "other fields",
-          .bytes = "id: 7\nretry: 3000\nretry: x\nfoo: bar\n" LAST("b", "STOP")
-                   "\n\n",
-          .outcome = MODEL_COMPLETE, .text = "b", .finish = "STOP" },
+          .bytes = "id: 7\nretry: 3000\nretry: x\nfoo: bar\n" LAST(
+              "b", "STOP") "\n\n",
+          .outcome = MODEL_COMPLETE,
+          .text = "b",
+          .finish = "STOP" },
         { .name = "no blank line at the end",
-          .bytes = TEXT("a") E LAST("b", "STOP"), .outcome = MODEL_COMPLETE,
-          .text = "ab", .finish = "STOP" },
+          .bytes = TEXT("a") E LAST("b", "STOP"),
+          .outcome = MODEL_COMPLETE,
+          .text = "ab",
+          .finish = "STOP" },
     };
 
     (void)state;
@@ -104,22 +134,33 @@ static void
 test_a_stream_that_ends_early_is_incomplete(void **state)
 {
     static const struct reply_case cases[] = {
-        { .name = "no byte", .bytes = "", .outcome = MODEL_INCOMPLETE,
+        { .name = "no byte",
+          .bytes = "",
+          .outcome = MODEL_INCOMPLETE,
           .failure = FAILURE_STREAM_CUT },
-        { .name = "blanks only", .bytes = "\r\n \n",
-          .outcome = MODEL_INCOMPLETE, .failure = FAILURE_STREAM_CUT },
-        { .name = "comments only", .bytes = ": a\n\n: b\n\n",
-          .outcome = MODEL_INCOMPLETE, .failure = FAILURE_STREAM_CUT },
-        { .name = "no marker", .bytes = TEXT("a") E TEXT("b") E,
-          .outcome = MODEL_INCOMPLETE, .failure = FAILURE_STREAM_CUT,
+        { .name = "blanks only",
+          .bytes = "\r\n \n",
+          .outcome = MODEL_INCOMPLETE,
+          .failure = FAILURE_STREAM_CUT },
+        { .name = "comments only",
+          .bytes = ": a\n\n: b\n\n",
+          .outcome = MODEL_INCOMPLETE,
+          .failure = FAILURE_STREAM_CUT },
+        { .name = "no marker",
+          .bytes = TEXT("a") E TEXT("b") E,
+          .outcome = MODEL_INCOMPLETE,
+          .failure = FAILURE_STREAM_CUT,
           .text = "ab" },
         { .name = "cut inside JSON",
           .bytes = TEXT("a") E "data: {\"candidates\":[{\"fini",
-          .outcome = MODEL_INCOMPLETE, .failure = FAILURE_STREAM_CUT,
+          .outcome = MODEL_INCOMPLETE,
+          .failure = FAILURE_STREAM_CUT,
           .text = "a" },
         { .name = "cut by the transport",
-          .bytes = TEXT("a") E "data: {\"candid", .transport = HTTP_CUT,
-          .outcome = MODEL_INCOMPLETE, .failure = FAILURE_STREAM_CUT,
+          .bytes = TEXT("a") E "data: {\"candid",
+          .transport = HTTP_CUT,
+          .outcome = MODEL_INCOMPLETE,
+          .failure = FAILURE_STREAM_CUT,
           .text = "a" },
     };
 
@@ -133,23 +174,35 @@ test_nonsense_is_a_bad_stream(void **state)
     static const struct reply_case cases[] = {
         { .name = "broken JSON in the middle",
           .bytes = TEXT("a") E "data: {\"candidates\":]}" E LAST("b", "STOP") E,
-          .outcome = MODEL_FAILED, .failure = FAILURE_BAD_STREAM,
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_BAD_STREAM,
           .text = "a" },
-        { .name = "a page", .bytes = "<!DOCTYPE html><html>502</html>",
-          .outcome = MODEL_FAILED, .failure = FAILURE_BAD_STREAM },
-        { .name = "compressed", .bytes = "\x1f\x8b\x08\x00\x01\x02", .len = 6,
-          .outcome = MODEL_FAILED, .failure = FAILURE_BAD_STREAM },
+        { .name = "a page",
+          .bytes = "<!DOCTYPE html><html>502</html>",
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_BAD_STREAM },
+        { .name = "compressed",
+          .bytes = "\x1f\x8b\x08\x00\x01\x02",
+          .len = 6,
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_BAD_STREAM },
         { .name = "NUL in a line",
           .bytes = TEXT("a") E "data: {\"x\":\"\0\"}" E LAST("b", "STOP") E,
-          .len = sizeof(TEXT("a") E "data: {\"x\":\"\0\"}" E
-                        LAST("b", "STOP") E) - 1,
-          .outcome = MODEL_FAILED, .failure = FAILURE_BAD_STREAM,
+          .len =
+              sizeof(TEXT("a") E "data: {\"x\":\"\0\"}" E LAST("b", "STOP") E) -
+              1,
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_BAD_STREAM,
           .text = "a" },
-        { .name = "broken whole JSON", .bytes = "{\"candidates\":[",
-          .outcome = MODEL_FAILED, .failure = FAILURE_BAD_STREAM },
+        { .name = "broken whole JSON",
+          .bytes = "{\"candidates\":[",
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_BAD_STREAM },
         { .name = "whole JSON cut by the transport",
-          .bytes = "{\"candidates\":[", .transport = HTTP_CUT,
-          .outcome = MODEL_INCOMPLETE, .failure = FAILURE_STREAM_CUT },
+          .bytes = "{\"candidates\":[",
+          .transport = HTTP_CUT,
+          .outcome = MODEL_INCOMPLETE,
+          .failure = FAILURE_STREAM_CUT },
     };
 
     (void)state;
@@ -161,11 +214,15 @@ test_values_that_are_no_objects_are_passed_over(void **state)
 {
     static const struct reply_case cases[] = {
         { .name = "with a marker after them",
-          .bytes = "data: null\n\ndata: []\n\ndata: [1,\"x\"]\n\n"
-                   LAST("b", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = "b", .finish = "STOP" },
-        { .name = "and nothing else", .bytes = "data: [null]\n\ndata: []\n\n",
-          .outcome = MODEL_INCOMPLETE, .failure = FAILURE_STREAM_CUT },
+          .bytes = "data: null\n\ndata: []\n\ndata: [1,\"x\"]\n\n" LAST(
+              "b", "STOP") E,
+          .outcome = MODEL_COMPLETE,
+          .text = "b",
+          .finish = "STOP" },
+        { .name = "and nothing else",
+          .bytes = "data: [null]\n\ndata: []\n\n",
+          .outcome = MODEL_INCOMPLETE,
+          .failure = FAILURE_STREAM_CUT },
     };
 
     (void)state;
@@ -179,12 +236,16 @@ test_whole_json_in_place_of_a_stream_is_an_answer_too(void **state)
         { .name = "one object",
           .bytes = "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}"
                    "]},\"finishReason\":\"STOP\"}]}",
-          .outcome = MODEL_COMPLETE, .text = "a", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "a",
+          .finish = "STOP" },
         { .name = "an array of them",
           .bytes = "[{\"candidates\":[{\"content\":{\"parts\":[{\"text\":"
                    "\"a\"}]}}]}\n,\r\n{\"candidates\":[{\"content\":{\"parts\":"
                    "[{\"text\":\"b\"}]},\"finishReason\":\"STOP\"}]}\n]",
-          .outcome = MODEL_COMPLETE, .text = "ab", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "ab",
+          .finish = "STOP" },
     };
 
     (void)state;
@@ -288,8 +349,7 @@ test_a_hundred_thousand_tiny_events_take_linear_time(void **state)
     for (size_t i = 0; i < 100000; i++)
         reply_feed(&reply, TEXT("x") E, strlen(TEXT("x") E));
     reply_feed(&reply, FINISH("STOP") E, strlen(FINISH("STOP") E));
-    assert_int_equal(reply_end(&reply, 200, HTTP_DONE).outcome,
-                     MODEL_COMPLETE);
+    assert_int_equal(reply_end(&reply, 200, HTTP_DONE).outcome, MODEL_COMPLETE);
     assert_int_equal(reply.text.len, 100000);
     reply_close(&reply);
 }
@@ -300,36 +360,59 @@ static void
 test_text_arrives_byte_for_byte_or_mended(void **state)
 {
     static const struct reply_case cases[] = {
-        { .name = "an emoji", .bytes = LAST(SMILEY, "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = SMILEY, .finish = "STOP" },
+        { .name = "an emoji",
+          .bytes = LAST(SMILEY, "STOP") E,
+          .outcome = MODEL_COMPLETE,
+          .text = SMILEY,
+          .finish = "STOP" },
         { .name = "Chinese",
           .bytes = LAST("\xe4\xbd\xa0\xe5\xa5\xbd", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = "\xe4\xbd\xa0\xe5\xa5\xbd",
+          .outcome = MODEL_COMPLETE,
+          .text = "\xe4\xbd\xa0\xe5\xa5\xbd",
           .finish = "STOP" },
-        { .name = "a surrogate pair", .bytes = LAST("\\ud83d\\ude00", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = SMILEY, .finish = "STOP" },
+        { .name = "a surrogate pair",
+          .bytes = LAST("\\ud83d\\ude00", "STOP") E,
+          .outcome = MODEL_COMPLETE,
+          .text = SMILEY,
+          .finish = "STOP" },
         { .name = "a lone surrogate",
           .bytes = TEXT("a\\ud83d") E LAST("b", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = "a" FFFD "b", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "a" FFFD "b",
+          .finish = "STOP" },
         { .name = "halves in two events",
           .bytes = TEXT("\\ud83d") E LAST("\\ude00", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = FFFD FFFD, .finish = "STOP" },
-        { .name = "an invalid byte", .bytes = LAST("a\xff" "b", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = "a" FFFD "b", .finish = "STOP" },
-        { .name = "U+0000", .bytes = LAST("a\\u0000b", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = "a" FFFD "b", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = FFFD FFFD,
+          .finish = "STOP" },
+        { .name = "an invalid byte",
+          .bytes = LAST("a\xff"
+                        "b",
+                        "STOP") E,
+          .outcome = MODEL_COMPLETE,
+          .text = "a" FFFD "b",
+          .finish = "STOP" },
+        { .name = "U+0000",
+          .bytes = LAST("a\\u0000b", "STOP") E,
+          .outcome = MODEL_COMPLETE,
+          .text = "a" FFFD "b",
+          .finish = "STOP" },
         { .name = "line ends and tags",
           .bytes = LAST("a\\r\\n\\ndata: x</script>", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = "a\r\n\ndata: x</script>",
+          .outcome = MODEL_COMPLETE,
+          .text = "a\r\n\ndata: x</script>",
           .finish = "STOP" },
         { .name = "U+2028 and a combining accent over two events",
           .bytes = TEXT("e") E LAST("\xcc\x81\xe2\x80\xa8", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = "e\xcc\x81\xe2\x80\xa8",
+          .outcome = MODEL_COMPLETE,
+          .text = "e\xcc\x81\xe2\x80\xa8",
           .finish = "STOP" },
         { .name = "the last of two equal keys",
           .bytes = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":"
                    "\"a\",\"text\":\"b\"}]},\"finishReason\":\"STOP\"}]}" E,
-          .outcome = MODEL_COMPLETE, .text = "b", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "b",
+          .finish = "STOP" },
     };
 
     (void)state;
@@ -361,9 +444,8 @@ test_nesting_of_three_thousand_is_a_bad_stream(void **state)
     memset(bytes + len, '[', 3000);
     memset(bytes + len + 3000, ']', 3000);
     strcpy(bytes + len + 6000, "}\n\n");
-    assert_int_equal(
-        reply_case_feed(&reply, &dialect_vertex, bytes).failure,
-        FAILURE_BAD_STREAM);
+    assert_int_equal(reply_case_feed(&reply, &dialect_vertex, bytes).failure,
+                     FAILURE_BAD_STREAM);
     reply_close(&reply);
 }
 
@@ -419,69 +501,98 @@ test_odd_but_legal_chunks_are_understood(void **state)
     static const struct reply_case cases[] = {
         { .name = "STOP on every chunk",
           .bytes = LAST("a", "STOP") E LAST("b", "STOP") E LAST("c", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = "abc", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "abc",
+          .finish = "STOP" },
         { .name = "a finish without content",
-          .bytes = TEXT("a") E FINISH("STOP") E, .outcome = MODEL_COMPLETE,
-          .text = "a", .finish = "STOP" },
+          .bytes = TEXT("a") E FINISH("STOP") E,
+          .outcome = MODEL_COMPLETE,
+          .text = "a",
+          .finish = "STOP" },
         { .name = "an empty text with the finish",
-          .bytes = TEXT("a") E LAST("", "STOP") E, .outcome = MODEL_COMPLETE,
-          .text = "a", .finish = "STOP" },
+          .bytes = TEXT("a") E LAST("", "STOP") E,
+          .outcome = MODEL_COMPLETE,
+          .text = "a",
+          .finish = "STOP" },
         { .name = "content without parts",
-          .bytes = TEXT("a") E "data: {\"candidates\":[{\"content\":{}}]}" E
-                   "data: {\"candidates\":[{\"content\":{\"role\":\"model\"}}]}"
-                   E "data: {\"candidates\":[{}]}" E "data: {}" E
-                   LAST("b", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = "ab", .finish = "STOP" },
+          .bytes = TEXT("a") E
+          "data: {\"candidates\":[{\"content\":{}}]}" E
+          "data: {\"candidates\":[{\"content\":{\"role\":\"model\"}}]}" E
+          "data: {\"candidates\":[{}]}" E "data: {}" E LAST("b", "STOP") E,
+          .outcome = MODEL_COMPLETE,
+          .text = "ab",
+          .finish = "STOP" },
         { .name = "thoughts first",
           .bytes = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":"
                    "\"hmm\",\"thought\":true}]}}]}" E LAST("b", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = "b", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "b",
+          .finish = "STOP" },
         { .name = "thoughts and text in one chunk",
           .bytes = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":"
                    "\"a\"},{\"thought\":true,\"text\":\"hmm\"},{\"text\":"
                    "\"b\"},{\"thought\":false,\"text\":\"c\"}]},"
                    "\"finishReason\":\"STOP\"}]}" E,
-          .outcome = MODEL_COMPLETE, .text = "abc", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "abc",
+          .finish = "STOP" },
         { .name = "thoughts used the budget",
           .bytes = "data: {\"candidates\":[{\"finishReason\":\"MAX_TOKENS\"}],"
                    "\"usageMetadata\":{\"thoughtsTokenCount\":500}}" E,
-          .outcome = MODEL_EMPTY, .failure = FAILURE_EMPTY,
+          .outcome = MODEL_EMPTY,
+          .failure = FAILURE_EMPTY,
           .finish = "MAX_TOKENS" },
-        { .name = "nothing at all", .bytes = FINISH("STOP") E,
-          .outcome = MODEL_EMPTY, .failure = FAILURE_EMPTY,
+        { .name = "nothing at all",
+          .bytes = FINISH("STOP") E,
+          .outcome = MODEL_EMPTY,
+          .failure = FAILURE_EMPTY,
           .finish = "STOP" },
-        { .name = "blanks only", .bytes = LAST(" \\n", "STOP") E,
-          .outcome = MODEL_EMPTY, .failure = FAILURE_EMPTY, .text = " \n",
+        { .name = "blanks only",
+          .bytes = LAST(" \\n", "STOP") E,
+          .outcome = MODEL_EMPTY,
+          .failure = FAILURE_EMPTY,
+          .text = " \n",
           .finish = "STOP" },
         { .name = "a blocked prompt",
           .bytes = "data: {\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}" E,
-          .outcome = MODEL_BLOCKED, .failure = FAILURE_BLOCKED,
+          .outcome = MODEL_BLOCKED,
+          .failure = FAILURE_BLOCKED,
           .finish = "SAFETY" },
         { .name = "feedback that blocks nothing",
           .bytes = "data: {\"promptFeedback\":{\"safetyRatings\":[]},"
                    "\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}"
                    ",\"finishReason\":\"STOP\"}]}" E,
-          .outcome = MODEL_COMPLETE, .text = "a", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "a",
+          .finish = "STOP" },
         { .name = "two candidates",
           .bytes = "data: {\"candidates\":[{\"index\":1,\"content\":{\"parts\":"
                    "[{\"text\":\"no\"}]}},{\"index\":0,\"content\":{\"parts\":"
                    "[{\"text\":\"yes\"}]},\"finishReason\":\"STOP\"}]}" E,
-          .outcome = MODEL_COMPLETE, .text = "yes", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "yes",
+          .finish = "STOP" },
         { .name = "members of other types",
           .bytes = "data: {\"candidates\":7}" E "data: {\"candidates\":[{"
                    "\"content\":[],\"finishReason\":3}]}" E "data: {"
                    "\"candidates\":[{\"content\":{\"parts\":[{\"text\":5},"
                    "null,{\"inlineData\":{}}]}}],\"modelVersion\":[],"
                    "\"usageMetadata\":\"x\"}" E LAST("b", "STOP") E,
-          .outcome = MODEL_COMPLETE, .text = "b", .finish = "STOP" },
+          .outcome = MODEL_COMPLETE,
+          .text = "b",
+          .finish = "STOP" },
         { .name = "no more than letters in a reason",
           .bytes = TEXT("a") E FINISH("<b>OH\\n\\u00e9 NO</b>") E,
-          .outcome = MODEL_FAILED, .failure = FAILURE_BAD_FINISH, .text = "a",
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_BAD_FINISH,
+          .text = "a",
           .finish = "bOHNOb" },
         { .name = "no more than 40 of them",
           .bytes = TEXT("a") E FINISH("ABCDEFGHIJABCDEFGHIJABCDEFGHIJ"
                                       "ABCDEFGHIJABCDEFGHIJ") E,
-          .outcome = MODEL_FAILED, .failure = FAILURE_BAD_FINISH, .text = "a",
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_BAD_FINISH,
+          .text = "a",
           .finish = "ABCDEFGHIJABCDEFGHIJABCDEFGHIJABCDEFGHIJ" },
     };
 
@@ -513,16 +624,16 @@ test_the_last_count_of_each_kind_is_kept(void **state)
 {
     (void)state;
     /* Vertex: in the last chunk only. */
-    assert_usage(USAGE("\"trafficType\":\"ON_DEMAND\"")
-                 USAGE("\"promptTokenCount\":9,\"candidatesTokenCount\":134,"
-                       "\"thoughtsTokenCount\":1067,\"totalTokenCount\":1210,"
-                       "\"cachedContentTokenCount\":4"),
+    assert_usage(USAGE("\"trafficType\":\"ON_DEMAND\"") USAGE(
+                     "\"promptTokenCount\":9,\"candidatesTokenCount\":134,"
+                     "\"thoughtsTokenCount\":1067,\"totalTokenCount\":1210,"
+                     "\"cachedContentTokenCount\":4"),
                  9, 134, 1067, 4, 1210);
     /* Developer API: cumulative, in each. */
     assert_usage(USAGE("\"promptTokenCount\":9,\"candidatesTokenCount\":10,"
                        "\"totalTokenCount\":19")
-                 USAGE("\"promptTokenCount\":9,\"candidatesTokenCount\":20,"
-                       "\"totalTokenCount\":29"),
+                     USAGE("\"promptTokenCount\":9,\"candidatesTokenCount\":20,"
+                           "\"totalTokenCount\":29"),
                  9, 20, 0, 0, 29);
     /* Field by field: a chunk without counts takes none away. */
     assert_usage(USAGE("\"promptTokenCount\":9,\"candidatesTokenCount\":20,"
@@ -604,8 +715,13 @@ test_the_status_of_an_error_decides(void **state)
         { 302, MODEL_FAILED, FAILURE_HTTP_OTHER },
     };
     static const char *const bodies[] = {
-        "", "<html>no</html>", "Internal error", "{\"detail\":\"x\"}", "{\"er",
-        WHOLE_ERROR(418, "SOMETHING", "no"), LAST("a", "STOP") E,
+        "",
+        "<html>no</html>",
+        "Internal error",
+        "{\"detail\":\"x\"}",
+        "{\"er",
+        WHOLE_ERROR(418, "SOMETHING", "no"),
+        LAST("a", "STOP") E,
     };
 
     (void)state;
@@ -630,24 +746,34 @@ static void
 test_the_body_refines_a_status_that_says_little(void **state)
 {
     static const struct reply_case cases[] = {
-        { .name = "input too long", .status = 400,
+        { .name = "input too long",
+          .status = 400,
           .bytes = WHOLE_ERROR(400, "INVALID_ARGUMENT",
                                "The input token count (9) exceeds 5."),
-          .outcome = MODEL_FAILED, .failure = FAILURE_INPUT_TOO_LONG },
-        { .name = "a bad key", .status = 400,
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_INPUT_TOO_LONG },
+        { .name = "a bad key",
+          .status = 400,
           .bytes = "{\"error\":{\"code\":400,\"status\":\"INVALID_ARGUMENT\","
                    "\"details\":[{\"reason\":\"API_KEY_INVALID\"}]}}",
-          .outcome = MODEL_UNAVAILABLE, .failure = FAILURE_AUTH },
-        { .name = "a bad key in an array of one", .status = 400,
+          .outcome = MODEL_UNAVAILABLE,
+          .failure = FAILURE_AUTH },
+        { .name = "a bad key in an array of one",
+          .status = 400,
           .bytes = "[{\"error\":{\"code\":400,\"status\":\"INVALID_ARGUMENT\","
                    "\"details\":[{\"reason\":\"API_KEY_INVALID\"}]}}\n]",
-          .outcome = MODEL_UNAVAILABLE, .failure = FAILURE_AUTH },
-        { .name = "over the wire as 500", .status = 500,
+          .outcome = MODEL_UNAVAILABLE,
+          .failure = FAILURE_AUTH },
+        { .name = "over the wire as 500",
+          .status = 500,
           .bytes = WHOLE_ERROR(429, "RESOURCE_EXHAUSTED", "slow down"),
-          .outcome = MODEL_UNAVAILABLE, .failure = FAILURE_RATE_LIMITED },
-        { .name = "no permission, whatever the body", .status = 403,
+          .outcome = MODEL_UNAVAILABLE,
+          .failure = FAILURE_RATE_LIMITED },
+        { .name = "no permission, whatever the body",
+          .status = 403,
           .bytes = WHOLE_ERROR(429, "RESOURCE_EXHAUSTED", "slow down"),
-          .outcome = MODEL_UNAVAILABLE, .failure = FAILURE_AUTH },
+          .outcome = MODEL_UNAVAILABLE,
+          .failure = FAILURE_AUTH },
     };
 
     (void)state;
@@ -659,60 +785,84 @@ test_an_error_under_200_wins_over_everything(void **state)
 {
     static const struct reply_case cases[] = {
         { .name = "raw after two events",
-          .bytes = TEXT("a") E TEXT("b") E
-                   WHOLE_ERROR(503, "UNAVAILABLE", "overloaded"),
-          .outcome = MODEL_UNAVAILABLE, .failure = FAILURE_HTTP_503,
+          .bytes = TEXT("a") E TEXT("b")
+              E WHOLE_ERROR(503, "UNAVAILABLE", "overloaded"),
+          .outcome = MODEL_UNAVAILABLE,
+          .failure = FAILURE_HTTP_503,
           .text = "ab" },
         { .name = "raw and cancelled",
           .bytes = TEXT("a") E WHOLE_ERROR(499, "CANCELLED", "gone"),
-          .outcome = MODEL_FAILED, .failure = FAILURE_HTTP_4XX, .text = "a" },
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_HTTP_4XX,
+          .text = "a" },
         { .name = "raw after the marker",
           .bytes = LAST("a", "STOP") E WHOLE_ERROR(500, "INTERNAL", "oh"),
-          .outcome = MODEL_FAILED, .failure = FAILURE_HTTP_5XX, .text = "a",
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_HTTP_5XX,
+          .text = "a",
           .finish = "STOP" },
         { .name = "raw in an array",
           .bytes = TEXT("a") E "[" WHOLE_ERROR(500, "INTERNAL", "oh") "]",
-          .outcome = MODEL_FAILED, .failure = FAILURE_HTTP_5XX, .text = "a" },
-        { .name = "raw and cut", .bytes = TEXT("a") E "{\n  \"error\": {\n    \"co",
-          .outcome = MODEL_INCOMPLETE, .failure = FAILURE_STREAM_CUT,
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_HTTP_5XX,
+          .text = "a" },
+        { .name = "raw and cut",
+          .bytes = TEXT("a") E "{\n  \"error\": {\n    \"co",
+          .outcome = MODEL_INCOMPLETE,
+          .failure = FAILURE_STREAM_CUT,
           .text = "a" },
         { .name = "raw and cut after the marker",
           .bytes = LAST("a", "STOP") E "{\n  \"error\": {\n    \"co",
-          .outcome = MODEL_INCOMPLETE, .failure = FAILURE_STREAM_CUT,
-          .text = "a", .finish = "STOP" },
+          .outcome = MODEL_INCOMPLETE,
+          .failure = FAILURE_STREAM_CUT,
+          .text = "a",
+          .finish = "STOP" },
         { .name = "the first event",
-          .bytes = "data: {\"error\":{\"code\":503,\"status\":\"UNAVAILABLE\"}}"
-                   E,
-          .outcome = MODEL_UNAVAILABLE, .failure = FAILURE_HTTP_503 },
+          .bytes =
+              "data: {\"error\":{\"code\":503,\"status\":\"UNAVAILABLE\"}}" E,
+          .outcome = MODEL_UNAVAILABLE,
+          .failure = FAILURE_HTTP_503 },
         { .name = "an event after text",
           .bytes = TEXT("a") E "data: {\"error\":{\"status\":"
-                   "\"RESOURCE_EXHAUSTED\"}}" E LAST("b", "STOP") E,
-          .outcome = MODEL_UNAVAILABLE, .failure = FAILURE_RATE_LIMITED,
+                               "\"RESOURCE_EXHAUSTED\"}}" E LAST("b", "STOP") E,
+          .outcome = MODEL_UNAVAILABLE,
+          .failure = FAILURE_RATE_LIMITED,
           .text = "a" },
         { .name = "an event after STOP",
           .bytes = LAST("a", "STOP") E "data: {\"error\":{\"code\":500}}" E,
-          .outcome = MODEL_FAILED, .failure = FAILURE_HTTP_5XX, .text = "a",
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_HTTP_5XX,
+          .text = "a",
           .finish = "STOP" },
         { .name = "an event with an array of one",
           .bytes = TEXT("a") E "data: [{\"error\":{\"code\":500}}]" E,
-          .outcome = MODEL_FAILED, .failure = FAILURE_HTTP_5XX, .text = "a" },
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_HTTP_5XX,
+          .text = "a" },
         { .name = "an error that is a string",
           .bytes = "data: {\"error\":\"invalid_grant\"}" E,
-          .outcome = MODEL_FAILED, .failure = FAILURE_PROVIDER },
-        { .name = "an error without a cause", .bytes = "data: {\"error\":{}}" E,
-          .outcome = MODEL_FAILED, .failure = FAILURE_PROVIDER },
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_PROVIDER },
+        { .name = "an error without a cause",
+          .bytes = "data: {\"error\":{}}" E,
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_PROVIDER },
         { .name = "an event called error",
           .bytes = TEXT("a") E "event: error\r\ndata: {\"code\":429}" E,
-          .outcome = MODEL_UNAVAILABLE, .failure = FAILURE_RATE_LIMITED,
+          .outcome = MODEL_UNAVAILABLE,
+          .failure = FAILURE_RATE_LIMITED,
           .text = "a" },
         { .name = "whole under 200",
           .bytes = WHOLE_ERROR(404, "NOT_FOUND", "no such model"),
-          .outcome = MODEL_UNAVAILABLE, .failure = FAILURE_MODEL_NOT_FOUND },
+          .outcome = MODEL_UNAVAILABLE,
+          .failure = FAILURE_MODEL_NOT_FOUND },
         { .name = "null is no error",
-          .bytes = "data: {\"error\":null,\"candidates\":[{\"content\":{"
-                   "\"parts\":[{\"text\":\"a\"}]},\"finishReason\":\"STOP\"}]}"
-                   E,
-          .outcome = MODEL_COMPLETE, .text = "a", .finish = "STOP" },
+          .bytes =
+              "data: {\"error\":null,\"candidates\":[{\"content\":{"
+              "\"parts\":[{\"text\":\"a\"}]},\"finishReason\":\"STOP\"}]}" E,
+          .outcome = MODEL_COMPLETE,
+          .text = "a",
+          .finish = "STOP" },
     };
 
     (void)state;
@@ -824,12 +974,12 @@ test_comments_and_empty_chunks_are_no_substance(void **state)
 static void
 test_damaged_streams_never_crash(void **state)
 {
-    static const char stream[] =
-        ": ping\r\n\r\n" TEXT("Gr\xc3\xbc\xc3\x9f" "e \\ud83d\\ude00") E
+    static const char stream[] = ": ping\r\n\r\n" TEXT("Gr\xc3\xbc\xc3\x9f"
+                                                       "e \\ud83d\\ude00") E
         "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hm\","
         "\"thought\":true},{\"text\":\"yes\"}]},\"index\":0}],"
         "\"usageMetadata\":{\"promptTokenCount\":9,\"totalTokenCount\":29}}" E
-        LAST("end", "STOP") E WHOLE_ERROR(503, "UNAVAILABLE", "busy");
+            LAST("end", "STOP") E WHOLE_ERROR(503, "UNAVAILABLE", "busy");
 
     (void)state;
     reply_case_mutate(&dialect_vertex, stream, 4000);
@@ -843,9 +993,14 @@ static struct model_config
 vertex_config(void)
 {
     return (struct model_config){
-        .provider = MODEL_VERTEX, .model = "gemini-2.5-pro",
-        .base_url = "", .api_key = "", .project = "acme-1",
-        .location = "europe-west4", .thinking = "", .max_tokens_name = "",
+        .provider = MODEL_VERTEX,
+        .model = "gemini-2.5-pro",
+        .base_url = "",
+        .api_key = "",
+        .project = "acme-1",
+        .location = "europe-west4",
+        .thinking = "",
+        .max_tokens_name = "",
     };
 }
 
@@ -863,8 +1018,8 @@ assert_url(const struct dialect *dialect, const struct model_config *config,
 }
 
 #define VERTEX_PATH(location, model) \
-    "/v1/projects/acme-1/locations/" location "/publishers/google/models/" \
-    model ":streamGenerateContent?alt=sse"
+    "/v1/projects/acme-1/locations/" location \
+    "/publishers/google/models/" model ":streamGenerateContent?alt=sse"
 
 static void
 test_vertex_urls_follow_the_location(void **state)
@@ -873,15 +1028,16 @@ test_vertex_urls_follow_the_location(void **state)
 
     (void)state;
     assert_url(&dialect_vertex, &config,
-               "https://europe-west4-aiplatform.googleapis.com"
-               VERTEX_PATH("europe-west4", "gemini-2.5-pro"));
+               "https://europe-west4-aiplatform.googleapis.com" VERTEX_PATH(
+                   "europe-west4", "gemini-2.5-pro"));
     config.location = "global";
-    assert_url(&dialect_vertex, &config, "https://aiplatform.googleapis.com"
-               VERTEX_PATH("global", "gemini-2.5-pro"));
+    assert_url(&dialect_vertex, &config,
+               "https://aiplatform.googleapis.com" VERTEX_PATH(
+                   "global", "gemini-2.5-pro"));
     config.location = "eu";
     assert_url(&dialect_vertex, &config,
-               "https://aiplatform.eu.rep.googleapis.com"
-               VERTEX_PATH("eu", "gemini-2.5-pro"));
+               "https://aiplatform.eu.rep.googleapis.com" VERTEX_PATH(
+                   "eu", "gemini-2.5-pro"));
     config.base_url = "http://127.0.0.1:8080/";
     config.model = "publishers/google/models/gemini-x";
     assert_url(&dialect_vertex, &config,
@@ -905,8 +1061,9 @@ static void
 test_model_ids_that_bend_the_path_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "", "a/b", "..", "a..b", "a?b", "a&b", "a#b", "a%2e", "a b", "a\tb",
-        "a\nb", "models/", "models/../x", "a:b", "\xc3\xa9", "a\\b",
+        "",         "a/b",  "..",   "a..b", "a?b",     "a&b",         "a#b",
+        "a%2e",     "a b",  "a\tb", "a\nb", "models/", "models/../x", "a:b",
+        "\xc3\xa9", "a\\b",
     };
 
     (void)state;
@@ -964,9 +1121,8 @@ test_settings_that_cannot_work_are_refused(void **state)
 }
 
 static void
-assert_headers(const struct dialect *dialect,
-               const struct model_config *config, const char *quota_project,
-               const char *want)
+assert_headers(const struct dialect *dialect, const struct model_config *config,
+               const char *quota_project, const char *want)
 {
     const struct dialect_moment moment = { .google_token = "ya29.t",
                                            .quota_project = quota_project,

@@ -19,6 +19,20 @@
 #include "sys/fd.h"
 #include "sys/sock.h"
 
+int __real_chmod(const char *name, mode_t mode);
+int __wrap_chmod(const char *name, mode_t mode);
+
+static enum { CHMOD_WORKS, CHMOD_DOES_NOTHING, CHMOD_FAILS } chmod_does;
+
+int
+__wrap_chmod(const char *name, mode_t mode)
+{
+    if (chmod_does == CHMOD_WORKS)
+        return __real_chmod(name, mode);
+    errno = EPERM;
+    return chmod_does == CHMOD_FAILS ? -1 : 0;
+}
+
 static const struct sock_access usual = { .mode = 0660 };
 
 static char folder[64];
@@ -30,6 +44,7 @@ set_up(void **state)
 {
     (void)state;
     listener = -1;
+    chmod_does = CHMOD_WORKS;
     snprintf(folder, sizeof(folder), "/tmp/test_sock.XXXXXX");
     if (mkdtemp(folder) == NULL)
         return -1;
@@ -103,6 +118,31 @@ test_the_mode_is_as_asked_and_the_umask_as_it_was(void **state)
 }
 
 static void
+test_the_mode_is_right_before_anybody_could_correct_it(void **state)
+{
+    const mode_t old = umask(0);
+
+    (void)state;
+    chmod_does = CHMOD_DOES_NOTHING;
+    listener = sock_listen_unix(path, &usual, NULL);
+    umask(old);
+    assert_true(listener >= 0);
+    assert_int_equal(mode_of(path), 0660);
+}
+
+static void
+test_a_mode_that_cannot_be_set_is_an_error_and_leaves_no_socket(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    chmod_does = CHMOD_FAILS;
+    assert_int_equal(sock_listen_unix(path, &usual, &err), -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void
 test_the_group_is_as_asked(void **state)
 {
     const struct group *own = getgrgid(getegid());
@@ -173,7 +213,9 @@ test_a_socket_with_a_full_backlog_is_left_alone(void **state)
     second = sock_connect_unix(path, &err);
     assert_int_equal(second, -1);
     assert_int_equal(errno, EAGAIN);
-    assert_int_equal(sock_listen_unix(path, &usual, NULL), -1);
+    err = (struct err){ 0 };
+    assert_int_equal(sock_listen_unix(path, &usual, &err), -1);
+    assert_non_null(strstr(err.text, "another process"));
     assert_int_equal(mode_of(path), 0660);
     fd_close(&first);
 }
@@ -267,10 +309,13 @@ test_only_stream_listeners_count_as_listening(void **state)
 {
     int tcp = socket(AF_INET, SOCK_STREAM, 0);
     int packets = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    const struct sockaddr any_name = { .sa_family = AF_UNIX };
     int ends[2];
 
     (void)state;
     assert_int_equal(pipe(ends), 0);
+    assert_int_equal(bind(packets, &any_name, sizeof(sa_family_t)), 0);
+    assert_int_equal(listen(packets, 1), 0);
     assert_false(sock_is_listening(tcp));
     assert_int_equal(listen(tcp, 1), 0);
     assert_true(sock_is_listening(tcp));
@@ -366,6 +411,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_listener_can_be_connected_to),
         TEST(test_the_mode_is_as_asked_and_the_umask_as_it_was),
+        TEST(test_the_mode_is_right_before_anybody_could_correct_it),
+        TEST(test_a_mode_that_cannot_be_set_is_an_error_and_leaves_no_socket),
         TEST(test_the_group_is_as_asked),
         TEST(test_an_unknown_group_is_an_error_and_leaves_no_socket),
         TEST(test_a_stale_socket_is_replaced),

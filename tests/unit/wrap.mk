@@ -7,3 +7,10 @@ WRAP_test_utf8 := -Wl,--wrap=realloc
 WRAP_test_json := -Wl,--wrap=realloc
 WRAP_test_http := -Wl,--wrap=calloc
 WRAP_test_sse := -Wl,--wrap=realloc
+WRAP_test_uri := -Wl,--wrap=calloc
+WRAP_test_prom := -Wl,--wrap=realloc
+WRAP_test_sock := -Wl,--wrap=chmod
+WRAP_test_base := -Wl,--wrap=calloc,--wrap=realloc
+WRAP_test_conf := -Wl,--wrap=calloc -Wl,--wrap=realloc
+WRAP_test_scribe := -Wl,--wrap=send
+WRAP_test_redact := -Wl,--wrap=calloc -Wl,--wrap=realloc

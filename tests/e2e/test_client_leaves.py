@@ -1,0 +1,143 @@
+"""A client that leaves costs nothing more, and the record says how far it got.
+"""
+
+import socket
+import time
+
+import pytest
+
+from tandem import QUERY, Stack, wait_until
+
+SLOW = "flash.delay_ms=400 pro.delay_ms=5000 chunk_ms=0"
+STACK = {"env": {"HEARTBEAT_MS": "200"}}
+
+
+@pytest.fixture(scope="module")
+def apache():
+    with Stack(web="apache2", env={"HEARTBEAT_MS": "200"}) as stack:
+        yield stack
+
+
+def ended(stack, run_id, within=3):
+    wait_until(lambda: len(stack.ledger.kinds(run_id)) == 2, within,
+               "the second entry")
+    return stack.ledger.end(run_id)
+
+
+def leave(stack, stream, how, within, roles):
+    """Closes and checks that these calls were dropped that soon."""
+    before = stack.sim.stats()
+    left_at = time.time()
+    getattr(stream, how)()
+    wait_until(lambda: all(stack.sim.stats()[role]["aborted"] ==
+                           before[role]["aborted"] + 1 for role in roles),
+               within + 1, f"{roles} to be dropped")
+    after = stack.sim.stats()
+    for role in roles:
+        assert after[role]["last_abort_unix_us"] / 1e6 - left_at <= within
+    for role in {"flash", "pro"} - set(roles):
+        assert after[role]["aborted"] == before[role]["aborted"]
+
+
+@pytest.mark.parametrize("how, goodbye", [
+    ("http", "close"), ("http", "reset"), ("http2", "close"),
+    ("fastcgi", "close")])
+def test_leaving_before_the_first_answer_drops_both_calls(stack, how,
+                                                          goodbye):
+    stream = stack.open(sim=SLOW, how=how).until_headers(5)
+    time.sleep(0.1)
+    leave(stack, stream, goodbye, 0.2, ["flash", "pro"])
+    end = ended(stack, stream.run_id)
+    assert end["status"] == "cancelled"
+    assert end["client"]["left"] is True
+    assert 50 <= end["client"]["left_after_ms"] < 400
+    assert end["client"]["last_seq"] == 0
+    assert end["sent"] == []
+    for role in ("flash", "pro"):
+        assert end[role]["cancelled"] == "client"
+
+
+@pytest.mark.parametrize("how", ["http", "http2"])
+def test_leaving_between_the_answers_drops_the_accurate_call(stack, how):
+    stream = stack.open(sim=SLOW, how=how)
+    stream.until("preliminary", 5)
+    leave(stack, stream, "close", 0.2, ["pro"])
+    end = ended(stack, stream.run_id)
+    assert end["status"] == "cancelled"
+    assert end["salvage"] == "flash_only"
+    assert [sent["event"] for sent in end["sent"]] == ["preliminary"]
+    assert end["client"]["last_seq"] == 1
+    assert end["flash"]["sent_ms"] >= 400
+    assert end["pro"]["sent_ms"] is None
+    content = stack.ledger.content(stream.run_id)
+    assert content["flash"].decode() == \
+        stream.data("preliminary")["response"]["content"]
+
+
+def test_leaving_during_the_audit_write_still_leaves_a_record(stack):
+    stream = stack.open(sim="flash.delay_ms=30 pro.delay_ms=80 chunk_ms=0")
+    stream.until_headers(5)
+    with stack.ledger.locked():
+        stream.until("final", 5)
+        time.sleep(0.1)
+        stream.close()
+        time.sleep(0.2)
+    end = ended(stack, stream.run_id)
+    assert [sent["event"] for sent in end["sent"]] == ["preliminary", "final"]
+    assert end["client"]["last_seq"] == 2
+    content = stack.ledger.content(stream.run_id)
+    assert content["pro"].decode() == \
+        stream.data("final")["response"]["content"]
+
+
+def test_a_client_that_has_left_while_it_waited_gets_no_run():
+    with Stack(web=None, env={"STREAM_WORKERS_MIN": "1",
+                              "STREAM_WORKERS_MAX": "1"}) as stack:
+        before = len(stack.ledger.runs("accepted"))
+        stream = stack.open(sim=SLOW)
+        stream.close()
+        wait_until(lambda: stack.metric("workers_busy", pool="stream") == 0,
+                   5, "the worker to be idle")
+        accepted = stack.ledger.runs("accepted")
+        assert len(accepted) - before <= 1
+        for run_id in accepted:  # it may just have been let in
+            assert ended(stack, run_id)["status"] == "cancelled"
+
+
+def test_a_cancelled_run_is_counted_and_warned_of(stack):
+    before = stack.metric("cancellations_total", reason="client")
+    stream = stack.open(sim=SLOW).until_headers(5)
+    stream.close()
+    ended(stack, stream.run_id)
+    wait_until(lambda: stack.metric("cancellations_total",
+                                    reason="client") == before + 1, 2)
+    assert stack.metric("timeouts_total") == 0
+
+
+def test_behind_apache_leaving_is_noticed_within_a_few_heartbeats(apache):
+    stream = apache.open(sim=SLOW)
+    stream.until("preliminary", 5)
+    # Two heartbeats of 0.2 s, one more for the moment within the first.
+    leave(apache, stream, "close", 0.7, ["pro"])
+    end = ended(apache, stream.run_id)
+    assert end["status"] == "cancelled"
+    assert [sent["event"] for sent in end["sent"]] == ["preliminary"]
+
+
+def test_a_half_closed_client_is_treated_as_gone(stack):
+
+    stream = stack.open(sim=SLOW).until_headers(5)
+    stream.socket.shutdown(socket.SHUT_WR)
+    assert ended(stack, stream.run_id)["status"] == "cancelled"
+    stream.close()
+
+
+def test_an_upload_that_is_broken_off_never_becomes_a_run(stack):
+    before = len(stack.ledger.runs("accepted"))
+    exchange = stack.http("POST", QUERY, raw=(
+        b"POST /api/reasoning/query HTTP/1.1\r\nHost: x\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+        b'{"query": "half'))
+    exchange.close()
+    assert stack.get("/livez").status == 200
+    assert len(stack.ledger.runs("accepted")) == before

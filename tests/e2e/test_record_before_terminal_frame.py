@@ -1,0 +1,94 @@
+"""`done` is a receipt: nothing that ends a stream comes before its record.
+
+A lock on the ledger's file stands for a slow disk: while the test holds it,
+nobody can commit.
+"""
+
+import time
+
+import pytest
+
+from tandem import Stack, TooLate
+
+FAST = "flash.delay_ms=30 pro.delay_ms=80 chunk_ms=0"
+STACK = {"web": None, "env": {"HEARTBEAT_MS": "100"}}
+
+CASES = [
+    # vocabulary, what modelsim does, before the record, after it
+    ("classic", FAST, ["preliminary", "final"], ["done"]),
+    ("classic", f"{FAST} pro.fault=cut", ["preliminary"], ["error", "done"]),
+    ("staged", FAST, ["start", "flash_complete", "pro_complete"],
+     ["complete", "done"]),
+    ("staged", f"{FAST} pro.fault=cut", ["start", "flash_complete"],
+     ["error", "complete", "done"]),
+    ("staged", f"{FAST} fault=cut", ["start", "model_error"],
+     ["error", "done"]),
+    ("both", FAST, ["start", "preliminary", "flash_complete", "final",
+                    "pro_complete"], ["complete", "done"]),
+]
+
+
+@pytest.mark.parametrize("events, sim, before, after", CASES)
+def test_the_terminal_frame_waits_for_the_record(stack, events, sim, before,
+                                                 after):
+    stream = stack.open(sim=sim, events=events).until_headers(5)
+    with stack.ledger.locked():
+        with pytest.raises(TooLate):
+            stream.until(after, 0.6)
+        assert stream.names() == before
+        assert stack.ledger.kinds(stream.run_id) == ["accepted"]
+        assert len(stream.comments) >= 3, "heartbeats go on meanwhile"
+    stream.finish(5)
+    assert stream.names() == before + after
+    assert stream.data("done")["audit"]["state"] == "committed"
+
+
+@pytest.mark.parametrize("events, terminal", [
+    ("classic", "done"), ("staged", "complete"), ("both", "complete")])
+def test_whoever_sees_the_terminal_frame_can_read_the_record(stack, events,
+                                                             terminal):
+    for _ in range(10):
+        stream = stack.open(sim="delay_ms=1 chunk_ms=0", events=events)
+        stream.until(terminal, 5)
+        assert stack.ledger.kinds(stream.run_id)[1:] == ["finished"]
+        stream.finish(5)
+
+
+def test_no_tokens_are_bought_before_the_run_is_recorded(stack):
+    before = stack.sim.stats()
+    with stack.ledger.locked():
+        stream = stack.open(sim=FAST)
+        with pytest.raises(TooLate):
+            stream.until_headers(0.4)
+        now = stack.sim.stats()
+        assert now["flash"]["requests"] == before["flash"]["requests"]
+        assert now["pro"]["requests"] == before["pro"]["requests"]
+    stream.finish(5)
+    assert stream.status == 200
+    assert stream.names()[-1] == "done"
+
+
+def test_what_cannot_be_recorded_is_refused_at_the_door(stack):
+    stack.expect_errors.add("audit_unavailable")
+    with stack.ledger.locked():
+        began = time.monotonic()
+        answer = stack.open(sim=FAST).finish(8)
+        assert time.monotonic() - began < 3
+    assert answer.status == 503
+    assert answer.json()["code"] == "audit_unavailable"
+    assert int(answer.headers["retry-after"]) > 0
+    # Whatever of it may still be written gets its second entry.
+    assert stack.ask(sim=FAST).names()[-1] == "done"
+
+
+def test_a_record_that_comes_too_late_is_told_as_failed():
+    with Stack(web=None, env={"RUN_DEADLINE_S": "2",
+                              "AUDIT_SHARE_S": "0.5"}) as own:
+        own.expect_errors |= {"audit_lost"}
+        stream = own.open(sim=FAST).until_headers(5)
+        with own.ledger.locked():
+            stream.finish(4)
+            assert stream.ended_at < 3.0, "one second after the deadline"
+        assert stream.names() == ["preliminary", "final", "error", "done"]
+        assert stream.data("error")["code"] == "audit_unavailable"
+        assert stream.data("done")["audit"]["state"] == "failed"

@@ -1,0 +1,494 @@
+/* small_master.c - see small_master.h. */
+#include "support/small_master.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "prefork/child.h"
+#include "sys/fd.h"
+#include "sys/log.h"
+#include "sys/shm.h"
+#include "sys/sock.h"
+
+/* Inherited by the children, as a program's own globals are. */
+static struct small_shared *shared;
+static pid_t master_pid;
+
+/* ---- children ---------------------------------------------------------- */
+
+static void
+note_leaving(const struct child *child)
+{
+    const int place = atomic_fetch_add(&shared->leave_count, 1) + 1;
+    int none = 0;
+
+    atomic_compare_exchange_strong(&shared->first_left[child->pool], &none,
+                                   place);
+    atomic_store(&shared->last_left[child->pool], place);
+}
+
+static void
+wait_without_end(void)
+{
+    for (;;)
+        pause();
+}
+
+static enum small_mode
+mode_of(const struct child *child)
+{
+    const struct small_config *config = child->config;
+
+    return config->mode[child->pool];
+}
+
+static int
+begin(struct child *child)
+{
+    switch (mode_of(child)) {
+    case SMALL_SICK:
+        return CHILD_EXIT_SICK;
+    case SMALL_REFUSING:
+        return CHILD_EXIT_CONFIG;
+    case SMALL_NEVER_READY:
+        wait_without_end();
+        break;
+    case SMALL_HEALTHY:
+    case SMALL_LATE:
+    case SMALL_STUBBORN:
+    case SMALL_BLOCKED:
+    case SMALL_LINGERING:
+        break;
+    }
+    child_ready(child);
+    if (mode_of(child) == SMALL_STUBBORN)
+        wait_without_end();
+    return CHILD_EXIT_OK;
+}
+
+static bool
+may_go(struct child *child)
+{
+    const bool should_leave = child_should_leave(child);
+
+    switch (mode_of(child)) {
+    case SMALL_LATE:
+        return child_should_hurry(child);
+    case SMALL_LINGERING:
+        return false;
+    case SMALL_HEALTHY:
+    case SMALL_SICK:
+    case SMALL_REFUSING:
+    case SMALL_NEVER_READY:
+    case SMALL_STUBBORN:
+    case SMALL_BLOCKED:
+        break;
+    }
+    return should_leave;
+}
+
+/* Until the caller stirs, or somebody asks to hurry. */
+static void
+hold(struct child *child, int fd)
+{
+    struct pollfd entries[] = { { .fd = fd, .events = POLLIN },
+                                { .fd = child_fd(child), .events = POLLIN } };
+
+    while (!child_should_hurry(child)) {
+        poll(entries, 2, -1);
+        if (entries[0].revents != 0)
+            return;
+    }
+    atomic_fetch_add(&shared->hurried_count, 1);
+}
+
+static void
+serve(struct child *child, int fd)
+{
+    const size_t slot = (size_t)child->slot;
+    const pid_t pid = getpid();
+    char order = SMALL_ANSWER;
+
+    if (read(fd, &order, 1) == 1 && order == SMALL_SILENT)
+        wait_without_end();
+    board_set_stage(child->board, slot, BOARD_BUSY,
+                    order == SMALL_OVERDUE ? clock_mono_ms() : 0);
+    if (order == SMALL_CRASH)
+        kill(pid, SIGABRT);
+    if (order == SMALL_OVERDUE)
+        wait_without_end();
+    if (order == SMALL_HOLD)
+        hold(child, fd);
+    if (send(fd, &pid, sizeof(pid), MSG_NOSIGNAL) == -1)
+        return;
+}
+
+static int
+work(struct child *child)
+{
+    const int code = begin(child);
+    int fd;
+
+    if (code != CHILD_EXIT_OK)
+        return code;
+    while ((fd = child_accept(child)) != -1) {
+        serve(child, fd);
+        close(fd);
+        child_idle(child);
+    }
+    note_leaving(child);
+    return CHILD_EXIT_OK;
+}
+
+static void
+block_without_end(void)
+{
+    int ends[2];
+    char byte;
+
+    if (pipe(ends) == 0)
+        while (read(ends[0], &byte, 1) == -1)
+            ;
+}
+
+static int
+scribe(struct child *child)
+{
+    const int now = atomic_fetch_add(&shared->exclusive_now, 1) + 1;
+    const int code = begin(child);
+
+    if (now > atomic_load(&shared->exclusive_most))
+        atomic_store(&shared->exclusive_most, now);
+    if (mode_of(child) == SMALL_BLOCKED)
+        block_without_end();
+    while (code == CHILD_EXIT_OK && !may_go(child)) {
+        fd_wait(child_fd(child), POLLIN, clock_mono_ms() + 60000);
+        atomic_fetch_add(&shared->wakeup_count, 1);
+    }
+    note_leaving(child);
+    atomic_fetch_sub(&shared->exclusive_now, 1);
+    return code;
+}
+
+/* ---- hooks ------------------------------------------------------------- */
+
+static int
+on_reload(void *arg, struct master_pool *pools, const void **config,
+          struct err *err)
+{
+    const int number = atomic_load(&shared->config_count) + 1;
+    struct small_config *next = &shared->configs[number - 1];
+
+    (void)arg;
+    if (atomic_load(&shared->refuses_reload) || number > SMALL_MAX_CONFIGS)
+        return err_set(err, ERR_INVALID, "line 7 is nonsense");
+    next->number = number;
+    for (size_t i = 0; i < 3; i++)
+        next->mode[i] = (enum small_mode)atomic_load(&shared->next_mode[i]);
+    atomic_store(&shared->config_count, number);
+    pools[0].quota = number; /* shows whose sizes count */
+    *config = next;
+    return 0;
+}
+
+static void
+on_forget(void *arg, const void *config)
+{
+    const struct small_config *old = config;
+
+    (void)arg;
+    atomic_fetch_add(&shared->forgotten[old->number], 1);
+}
+
+static void
+on_rotate(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(getpid() == master_pid ? &shared->rotated_in_master
+                                            : &shared->rotated_in_children,
+                     1);
+}
+
+static void
+on_draining(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&shared->draining_count, 1);
+}
+
+static void
+on_tick(void *arg, const struct board *board)
+{
+    (void)arg;
+    (void)board;
+    atomic_fetch_add(&shared->tick_count, 1);
+}
+
+static void
+on_gone(void *arg, const struct board_view *view, int how)
+{
+    (void)arg;
+    if (WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL)
+        atomic_fetch_add(&shared->gone_by_kill_count, 1);
+    if (view->pid > 0)
+        atomic_fetch_add(&shared->gone_count, 1);
+}
+
+static const struct master_hooks hooks = {
+    .reload = on_reload,
+    .forget = on_forget,
+    .rotate = on_rotate,
+    .draining = on_draining,
+    .tick = on_tick,
+    .gone = on_gone,
+};
+
+/* ---- the master -------------------------------------------------------- */
+
+void
+small_master_init(struct small_master *sm)
+{
+    static const struct sock_access access = { .mode = 0600 };
+    struct err err = { 0 };
+
+    *sm = (struct small_master){ .pool_count = 1,
+                                 .drain_ms = 20000,
+                                 .hurry_ms = 5000 };
+    strcpy(sm->folder, "/tmp/small_master.XXXXXX");
+    assert_non_null(mkdtemp(sm->folder));
+    snprintf(sm->socket_path, sizeof(sm->socket_path), "%s/s", sm->folder);
+    snprintf(sm->log_path, sizeof(sm->log_path), "%s/log", sm->folder);
+    sm->board = board_new(SMALL_SLOTS, &err);
+    sm->shared = shm_new(sizeof(*sm->shared), &err);
+    assert_non_null(sm->board);
+    assert_non_null(sm->shared);
+    sm->shared->configs[0].number = 1;
+    atomic_store(&sm->shared->config_count, 1);
+    sm->pools[0] = (struct master_pool){
+        .name = "work",
+        .main = work,
+        .size = { .min = 2, .max = 6, .spare = 1, .idle_ms = 60000 },
+        .reading_ms = 30000,
+        .overdue_ms = 100,
+        .listen_fd = sock_listen_unix(sm->socket_path, &access, &err),
+        .stop_order = 1,
+    };
+    assert_int_not_equal(sm->pools[0].listen_fd, -1);
+}
+
+struct master_pool *
+small_master_add_scribe(struct small_master *sm)
+{
+    struct master_pool *pool = &sm->pools[sm->pool_count++];
+
+    *pool = (struct master_pool){
+        .name = "scribe",
+        .main = scribe,
+        .size = { .min = 1, .max = 1, .spare = 1, .idle_ms = 60000 },
+        .listen_fd = -1,
+        .stop_order = 2,
+        .exclusive = true,
+    };
+    return pool;
+}
+
+static int
+run(struct small_master *sm)
+{
+    const struct master_config config = {
+        .board = sm->board,
+        .pools = sm->pools,
+        .pool_count = sm->pool_count,
+        .hooks = &hooks,
+        .config = &sm->shared->configs[0],
+        .drain_ms = sm->drain_ms,
+        .hurry_ms = sm->hurry_ms,
+    };
+
+    master_pid = getpid();
+    log_set_level(LOG_LEVEL_DEBUG);
+    if (log_to_file(sm->log_path, NULL) == -1)
+        return 99;
+    return master_run(&config);
+}
+
+void
+small_master_start(struct small_master *sm)
+{
+    shared = sm->shared;
+    fflush(NULL); /* exit(3) below would flush a copy */
+    sm->pid = fork();
+    assert_int_not_equal(sm->pid, -1);
+    if (sm->pid == 0)
+        exit(run(sm)); /* not _exit(2): leaks and coverage are told at exit */
+}
+
+int
+small_master_wait(struct small_master *sm)
+{
+    const int64_t until_ms = clock_mono_ms() + SMALL_PATIENCE_MS;
+    int how = 0;
+    pid_t pid;
+
+    while ((pid = waitpid(sm->pid, &how, WNOHANG)) == 0 &&
+           clock_left_ms(until_ms) > 0)
+        small_pause();
+    assert_int_equal(pid, sm->pid);
+    sm->pid = 0;
+    return WIFEXITED(how) ? WEXITSTATUS(how) : 256 + WTERMSIG(how);
+}
+
+int
+small_master_stop(struct small_master *sm, int signo)
+{
+    kill(sm->pid, signo);
+    return small_master_wait(sm);
+}
+
+static void
+kill_children(const struct small_master *sm)
+{
+    for (size_t i = 0; i < SMALL_SLOTS; i++) {
+        const struct board_view view = board_look(sm->board, i);
+
+        if (view.stage != BOARD_FREE && view.pid > 0)
+            kill(view.pid, SIGKILL);
+    }
+}
+
+void
+small_master_close(struct small_master *sm)
+{
+    if (sm->pid != 0) { /* a test has failed on the way */
+        kill(sm->pid, SIGKILL);
+        waitpid(sm->pid, NULL, 0);
+        kill_children(sm);
+    }
+    fd_close(&sm->pools[0].listen_fd);
+    unlink(sm->socket_path);
+    unlink(sm->log_path);
+    rmdir(sm->folder);
+    board_free(sm->board);
+    shm_free(sm->shared, sizeof(*sm->shared));
+}
+
+/* ---- callers and lookers-on -------------------------------------------- */
+
+int
+small_call(const struct small_master *sm, enum small_order order)
+{
+    const char letter = (char)order;
+    int fd = sock_connect_unix(sm->socket_path, NULL);
+
+    if (fd != -1 && send(fd, &letter, 1, MSG_NOSIGNAL) != 1)
+        fd_close(&fd);
+    return fd;
+}
+
+pid_t
+small_answer(int fd)
+{
+    const int64_t until_ms = clock_mono_ms() + SMALL_PATIENCE_MS;
+    pid_t pid = 0;
+
+    if (fd_wait(fd, POLLIN, until_ms) <= 0 ||
+        read(fd, &pid, sizeof(pid)) != sizeof(pid))
+        return 0;
+    return pid;
+}
+
+pid_t
+small_ask(const struct small_master *sm)
+{
+    const int fd = small_call(sm, SMALL_ANSWER);
+    const pid_t pid = fd != -1 ? small_answer(fd) : 0;
+
+    if (fd != -1)
+        close(fd);
+    return pid;
+}
+
+size_t
+small_count(const struct small_master *sm, unsigned pool, unsigned stage_mask)
+{
+    return board_count(sm->board, pool, stage_mask);
+}
+
+size_t
+small_generation(const struct small_master *sm, unsigned generation)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < SMALL_SLOTS; i++) {
+        const struct board_view view = board_look(sm->board, i);
+
+        count += view.stage != BOARD_FREE && view.generation == generation;
+    }
+    return count;
+}
+
+pid_t
+small_pid(const struct small_master *sm, unsigned pool)
+{
+    for (size_t i = 0; i < SMALL_SLOTS; i++) {
+        const struct board_view view = board_look(sm->board, i);
+
+        if (view.stage != BOARD_FREE && view.pool == pool && view.pid > 0)
+            return view.pid;
+    }
+    return 0;
+}
+
+/* A zombie that nobody has waited for yet is dead. */
+bool
+small_is_alive(pid_t pid)
+{
+    char path[32];
+    char state = 'X';
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    if (fscanf(file, "%*d %*[^)]) %c", &state) != 1)
+        state = 'X';
+    fclose(file);
+    return state != 'Z' && state != 'X';
+}
+
+bool
+small_log_has(const struct small_master *sm, const char *text)
+{
+    static char bytes[1 << 20];
+    FILE *file = fopen(sm->log_path, "r");
+    size_t len;
+
+    if (file == NULL)
+        return false;
+    len = fread(bytes, 1, sizeof(bytes) - 1, file);
+    fclose(file);
+    bytes[len] = '\0';
+    return strstr(bytes, text) != NULL;
+}
+
+void
+small_pause(void)
+{
+    const struct timespec wait = { .tv_nsec = 3000000 };
+
+    nanosleep(&wait, NULL);
+}

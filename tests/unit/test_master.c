@@ -1,0 +1,318 @@
+/* test_master.c - a master in its working days: it starts, replaces, grows,
+ * watches and gives up.  Reloads and stops have programs of their own. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/small_master.h"
+#include "sys/sock.h"
+
+static struct small_master sm;
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    small_master_init(&sm);
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    small_master_close(&sm);
+    return 0;
+}
+
+/* ---- starting and serving ---------------------------------------------- */
+
+static void
+test_the_minimum_is_started_and_serves(void **state)
+{
+    (void)state;
+    small_master_start(&sm);
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    assert_true(small_ask(&sm) > 0);
+    assert_soon(small_log_has(&sm, "\"master_running\""));
+    assert_soon(atomic_load(&sm.shared->tick_count) > 0);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+    assert_int_equal(small_count(&sm, 0, ANY_STAGE), 0);
+}
+
+static void
+test_a_burst_is_met_before_the_next_tick(void **state)
+{
+    int fds[5];
+    int ticks;
+
+    (void)state;
+    small_master_start(&sm);
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    assert_soon(atomic_load(&sm.shared->tick_count) > 0);
+    ticks = atomic_load(&sm.shared->tick_count);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        fds[i] = small_call(&sm, SMALL_HOLD);
+    assert_soon(small_count(&sm, 0, BUSY) == ARRAY_LEN(fds));
+    /* A sanitizer's fork may need a tick of its own; four rounds by ticks
+     * alone would be more. */
+    assert_in_range(atomic_load(&sm.shared->tick_count), ticks, ticks + 2);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+static void
+test_the_maximum_is_kept_and_the_rest_waits(void **state)
+{
+    int fds[8];
+
+    (void)state;
+    small_master_start(&sm);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        fds[i] = small_call(&sm, SMALL_HOLD);
+    assert_soon(small_count(&sm, 0, BUSY) == 6);
+    assert_int_equal(small_count(&sm, 0, ANY_STAGE), 6);
+    for (size_t i = 0; i < 6; i++)
+        close(fds[i]);
+    assert_soon(small_count(&sm, 0, BUSY) == 2);
+    close(fds[6]);
+    close(fds[7]);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+static void
+test_a_surplus_is_retired_down_to_what_is_wanted(void **state)
+{
+    int fds[5];
+
+    (void)state;
+    sm.pools[0].size.idle_ms = 100;
+    small_master_start(&sm);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        fds[i] = small_call(&sm, SMALL_HOLD);
+    assert_soon(small_count(&sm, 0, BUSY) == ARRAY_LEN(fds));
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    assert_soon(small_count(&sm, 0, ANY_STAGE) == 2);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+    assert_int_equal(atomic_load(&sm.shared->gone_by_kill_count), 0);
+}
+
+static void
+test_a_child_leaves_after_its_quota_and_is_replaced_without_a_brake(
+    void **state)
+{
+    pid_t first;
+
+    (void)state;
+    sm.pools[0].size = (struct plan_limits){ 1, 1, 1, 60000 };
+    sm.pools[0].quota = 2;
+    small_master_start(&sm);
+    first = small_ask(&sm);
+    assert_true(first > 0);
+    assert_int_equal(small_ask(&sm), first);
+    assert_int_not_equal(small_ask(&sm), first);
+    assert_false(small_log_has(&sm, "\"respawn_braked\""));
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+/* ---- deaths ------------------------------------------------------------ */
+
+static void
+test_a_killed_child_is_told_of_and_replaced(void **state)
+{
+    pid_t pid;
+
+    (void)state;
+    small_master_start(&sm);
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    pid = small_pid(&sm, 0);
+    kill(pid, SIGKILL);
+    assert_soon(!small_is_alive(pid));
+    assert_true(small_ask(&sm) > 0); /* the other one goes on */
+    assert_soon(small_log_has(&sm, "how=SIGKILL"));
+    assert_true(small_log_has(&sm, "\"child_gone\""));
+    assert_true(small_log_has(&sm, "stage=idle"));
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+static void
+test_many_early_deaths_of_one_cause_pull_the_brake_once(void **state)
+{
+    (void)state;
+    sm.pools[0].size.min = 4;
+    small_master_start(&sm);
+    assert_soon(small_count(&sm, 0, IDLE) == 4);
+    for (size_t i = 0; i < SMALL_SLOTS; i++)
+        if (board_look(sm.board, i).stage != BOARD_FREE)
+            kill(board_look(sm.board, i).pid, SIGKILL);
+    assert_soon(atomic_load(&sm.shared->gone_by_kill_count) == 4);
+    assert_soon(small_count(&sm, 0, IDLE) == 4);
+    assert_true(small_log_has(&sm, "wait_ms=1000"));
+    assert_false(small_log_has(&sm, "wait_ms=2000"));
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+static void
+test_a_crash_while_serving_is_told_with_the_stage(void **state)
+{
+    int fd;
+
+    (void)state;
+    small_master_start(&sm);
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    fd = small_call(&sm, SMALL_CRASH);
+    assert_int_equal(small_answer(fd), 0);
+    close(fd);
+    assert_soon(small_log_has(&sm, "how=SIGABRT"));
+    assert_true(small_log_has(&sm, "stage=busy"));
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+/* ---- the watchdog ------------------------------------------------------ */
+
+static void
+test_a_child_past_its_deadline_is_killed(void **state)
+{
+    int fd;
+
+    (void)state;
+    small_master_start(&sm);
+    fd = small_call(&sm, SMALL_OVERDUE);
+    assert_int_equal(small_answer(fd), 0);
+    close(fd);
+    assert_soon(atomic_load(&sm.shared->gone_by_kill_count) == 1);
+    assert_true(small_log_has(&sm, "\"child_overdue\""));
+    assert_false(small_log_has(&sm, "\"respawn_braked\""));
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+static void
+test_a_child_that_reads_for_too_long_is_killed(void **state)
+{
+    int fd;
+
+    (void)state;
+    sm.pools[0].reading_ms = 300;
+    small_master_start(&sm);
+    fd = small_call(&sm, SMALL_SILENT);
+    assert_int_equal(small_answer(fd), 0);
+    close(fd);
+    assert_soon(atomic_load(&sm.shared->gone_by_kill_count) == 1);
+    assert_true(small_log_has(&sm, "stage=reading"));
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+static void
+test_a_stopped_child_is_killed_when_it_is_overdue(void **state)
+{
+    pid_t pid;
+    int fd;
+
+    (void)state;
+    sm.pools[0].reading_ms = 300;
+    small_master_start(&sm);
+    fd = sock_connect_unix(sm.socket_path, NULL); /* and says nothing */
+    assert_soon(small_count(&sm, 0, 1u << BOARD_READING) == 1);
+    for (size_t i = 0; i < SMALL_SLOTS; i++)
+        if (board_look(sm.board, i).stage == BOARD_READING) {
+            pid = board_look(sm.board, i).pid;
+            kill(pid, SIGSTOP);
+        }
+    assert_soon(atomic_load(&sm.shared->gone_by_kill_count) == 1);
+    close(fd);
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+/* ---- log rotation ------------------------------------------------------ */
+
+static void
+test_sigusr1_reaches_the_master_and_every_child(void **state)
+{
+    (void)state;
+    small_master_add_scribe(&sm);
+    small_master_start(&sm);
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    assert_soon(small_count(&sm, 1, IDLE) == 1);
+    kill(sm.pid, SIGUSR1);
+    assert_soon(atomic_load(&sm.shared->rotated_in_master) == 1);
+    assert_soon(atomic_load(&sm.shared->rotated_in_children) == 3);
+    assert_true(small_ask(&sm) > 0);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+/* ---- giving up --------------------------------------------------------- */
+
+static void
+test_a_master_whose_children_refuse_the_configuration_gives_up(void **state)
+{
+    (void)state;
+    sm.shared->configs[0].mode[0] = SMALL_REFUSING;
+    small_master_start(&sm);
+    assert_int_equal(small_master_wait(&sm), 78);
+    assert_true(small_log_has(&sm, "\"start_failed\""));
+    assert_true(small_log_has(&sm, "refuse the configuration"));
+}
+
+static void
+test_a_master_whose_children_are_never_ready_gives_up(void **state)
+{
+    const int64_t began_ms = clock_mono_ms();
+
+    (void)state;
+    sm.shared->configs[0].mode[0] = SMALL_SICK;
+    small_master_start(&sm);
+    assert_int_equal(small_master_wait(&sm), 78);
+    assert_true(small_log_has(&sm, "wait_ms=2000"));
+    assert_true(small_log_has(&sm, "fail before they are ready"));
+    assert_in_range(clock_mono_ms() - began_ms, 3000, 8000);
+}
+
+static void
+test_one_pool_that_never_gets_ready_stops_the_others_in_order(void **state)
+{
+    (void)state;
+    small_master_add_scribe(&sm);
+    sm.shared->configs[0].mode[1] = SMALL_SICK;
+    small_master_start(&sm);
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    assert_int_equal(small_master_wait(&sm), 78);
+    assert_int_equal(atomic_load(&sm.shared->gone_by_kill_count), 0);
+    assert_int_equal(small_count(&sm, 0, ANY_STAGE), 0);
+}
+
+#define lives(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        lives(test_the_minimum_is_started_and_serves),
+        lives(test_a_burst_is_met_before_the_next_tick),
+        lives(test_the_maximum_is_kept_and_the_rest_waits),
+        lives(test_a_surplus_is_retired_down_to_what_is_wanted),
+        lives(
+            test_a_child_leaves_after_its_quota_and_is_replaced_without_a_brake),
+        lives(test_a_killed_child_is_told_of_and_replaced),
+        lives(test_many_early_deaths_of_one_cause_pull_the_brake_once),
+        lives(test_a_crash_while_serving_is_told_with_the_stage),
+        lives(test_a_child_past_its_deadline_is_killed),
+        lives(test_a_child_that_reads_for_too_long_is_killed),
+        lives(test_a_stopped_child_is_killed_when_it_is_overdue),
+        lives(test_sigusr1_reaches_the_master_and_every_child),
+        lives(test_a_master_whose_children_refuse_the_configuration_gives_up),
+        lives(test_a_master_whose_children_are_never_ready_gives_up),
+        lives(test_one_pool_that_never_gets_ready_stops_the_others_in_order),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,1015 @@
+/*
+ * The scribe in a process of its own, spoken to by real clerks.  The four
+ * questions a child asks its master are answered here, from shared memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "client/lite.h"
+#include "ledger/clerk.h"
+#include "ledger/frame.h"
+#include "ledger/scribe.h"
+#include "prefork/board.h"
+#include "prefork/child.h"
+#include "sys/counters.h"
+#include "sys/fd.h"
+#include "sys/log.h"
+#include "sys/sock.h"
+
+#define WAIT_MS     10000
+#define CLERK_COUNT 50
+
+ssize_t __real_send(int fd, const void *bytes, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags);
+
+/* Shared with the scribe's process. */
+static struct {
+    atomic_bool ready;
+    atomic_bool leave;
+    atomic_bool hurry;
+    atomic_int sends_to_live; /* the scribe dies instead of the next; -1: off */
+} *shared;
+
+enum { FAMILY_ENTRIES, FAMILY_COMMIT };
+
+static const char *const kinds[] = { "log_opened", "accepted", "finished",
+                                     "orphaned", "log_closed" };
+static const int64_t bounds[] = { 1000 };
+static const struct counters_family families[] = {
+    [FAMILY_ENTRIES] = { .name = "entries_total",
+                         .help = "entries",
+                         .kind = COUNTERS_COUNTER,
+                         .labels = kinds,
+                         .label_count = ARRAY_LEN(kinds) },
+    [FAMILY_COMMIT] = { .name = "commit_seconds",
+                        .help = "commits",
+                        .kind = COUNTERS_HISTOGRAM,
+                        .bounds = bounds,
+                        .bound_count = ARRAY_LEN(bounds) },
+};
+
+static char folder[64], store_path[128], socket_path[128], log_path[128];
+static int listen_fd, wake_fd;
+static pid_t scribe_pid;
+static bool in_scribe;
+static struct board *board;
+static struct counters *metrics;
+
+/* ---- the scribe's process ---------------------------------------------- */
+
+void
+child_ready(struct child *child)
+{
+    (void)child;
+    atomic_store(&shared->ready, true);
+}
+
+bool
+child_should_leave(struct child *child)
+{
+    uint64_t ignored;
+    const ssize_t len = read(wake_fd, &ignored, sizeof(ignored));
+
+    (void)child;
+    (void)len;
+    return atomic_load(&shared->leave);
+}
+
+bool
+child_should_hurry(struct child *child)
+{
+    return child_should_leave(child) && atomic_load(&shared->hurry);
+}
+
+int
+child_fd(const struct child *child)
+{
+    (void)child;
+    return wake_fd;
+}
+
+ssize_t
+__wrap_send(int fd, const void *bytes, size_t len, int flags)
+{
+    if (in_scribe && atomic_load(&shared->sends_to_live) >= 0 &&
+        atomic_fetch_sub(&shared->sends_to_live, 1) == 0)
+        raise(SIGKILL);
+    return __real_send(fd, bytes, len, flags);
+}
+
+static void
+scribe_start(void)
+{
+    atomic_store(&shared->ready, false);
+    atomic_store(&shared->leave, false);
+    atomic_store(&shared->hurry, false);
+    atomic_store(&shared->sends_to_live, -1);
+    scribe_pid = fork();
+    assert_true(scribe_pid >= 0);
+    if (scribe_pid == 0) {
+        const struct scribe_config config = { .listen_fd = listen_fd,
+                                              .store_path = store_path,
+                                              .host = "test-host",
+                                              .metrics = metrics,
+                                              .entries_family = FAMILY_ENTRIES,
+                                              .commit_family = FAMILY_COMMIT };
+        struct child child = { .board = board };
+
+        in_scribe = true;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        signal(SIGXFSZ, SIG_IGN);
+        if (log_to_file(log_path, NULL) == -1)
+            _exit(99);
+        _exit(scribe_run(&config, &child));
+    }
+}
+
+static void
+wait_until_ready(void)
+{
+    const int64_t deadline = clock_mono_ms() + WAIT_MS;
+
+    while (!atomic_load(&shared->ready)) {
+        assert_true(clock_left_ms(deadline) > 0);
+        assert_int_equal(waitpid(scribe_pid, NULL, WNOHANG), 0);
+        usleep(1000);
+    }
+}
+
+/* The status of waitpid(2). */
+static int
+scribe_gone(void)
+{
+    const int64_t deadline = clock_mono_ms() + WAIT_MS;
+    int status;
+
+    while (waitpid(scribe_pid, &status, WNOHANG) == 0) {
+        assert_true(clock_left_ms(deadline) > 0);
+        usleep(1000);
+    }
+    scribe_pid = -1;
+    return status;
+}
+
+static void
+ask_to_leave(bool hurry)
+{
+    const uint64_t one = 1;
+
+    atomic_store(&shared->hurry, hurry);
+    atomic_store(&shared->leave, true);
+    assert_int_equal(write(wake_fd, &one, sizeof(one)), sizeof(one));
+}
+
+static void
+scribe_stop(void)
+{
+    ask_to_leave(false);
+    assert_int_equal(scribe_gone(), 0);
+}
+
+static void
+scribe_kill(void)
+{
+    kill(scribe_pid, SIGKILL);
+    scribe_gone();
+}
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof(folder), "/tmp/test_scribe.XXXXXX");
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(store_path, sizeof(store_path), "%s/ledger.db", folder);
+    snprintf(socket_path, sizeof(socket_path), "%s/s", folder);
+    snprintf(log_path, sizeof(log_path), "%s/log", folder);
+    listen_fd = sock_listen_unix(socket_path,
+                                 &(struct sock_access){ .mode = 0600 }, NULL);
+    wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    board = board_new(4, NULL);
+    metrics = counters_new(families, ARRAY_LEN(families), NULL);
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (listen_fd == -1 || wake_fd == -1 || board == NULL || metrics == NULL ||
+        shared == MAP_FAILED)
+        return -1;
+    scribe_start();
+    wait_until_ready();
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    static const char *const names[] = { "ledger.db", "ledger.db-wal",
+                                         "ledger.db-shm", "ledger.db.lock",
+                                         "s", "log" };
+    char path[160];
+
+    (void)state;
+    if (scribe_pid > 0)
+        scribe_kill();
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    fd_close(&listen_fd);
+    fd_close(&wake_fd);
+    board_free(board);
+    counters_free(metrics);
+    munmap(shared, sizeof(*shared));
+    return rmdir(folder);
+}
+
+/* ---- clerks and records ------------------------------------------------ */
+
+static struct uuid
+new_run(void)
+{
+    struct uuid run_id;
+
+    assert_int_equal(uuid_v7_new(&run_id, NULL), 0);
+    return run_id;
+}
+
+static json_t *
+accepted_facts(void)
+{
+    json_t *facts = json_pack(
+        "{s:s, s:s, s:n, s:s, s:s, s:i}", "started_at",
+        "2026-01-31T23:59:59.123456Z", "principal", "key:demo", "user_id",
+        "flash_model", "quick", "pro_model", "careful", "worker_pid", 7);
+
+    assert_non_null(facts);
+    return facts;
+}
+
+static json_t *
+finished_facts(void)
+{
+    json_t *facts = json_pack(
+        "{s:s, s:s, s:s, s:i, s:s, s:n, s:{s:i, s:s, s:i, s:i}, s:n}",
+        "status", "ok", "salvage", "flash_only", "started_at",
+        "2026-01-31T23:59:59.123456Z", "total_ms", 2012, "principal",
+        "key:demo", "user_id", "flash", "latency_ms", 800, "served_model",
+        "quick-1", "input_tokens", 11, "output_tokens", 22, "pro");
+
+    assert_non_null(facts);
+    return facts;
+}
+
+static void
+submit(struct clerk *clerk, enum entry_kind kind, const struct uuid *run_id,
+       const struct entry_content *parts, size_t part_count)
+{
+    json_t *facts = kind == ENTRY_ACCEPTED ? accepted_facts()
+                                           : finished_facts();
+    const struct entry_record record = { .kind = kind,
+                                         .run_id = *run_id,
+                                         .facts = facts,
+                                         .parts = parts,
+                                         .part_count = part_count };
+    struct err err = { 0 };
+
+    if (clerk_submit(clerk, &record, clock_mono_ms() + WAIT_MS, &err) == -1)
+        fail_msg("%s", err.text);
+    json_decref(facts);
+}
+
+/* Turns all of them until none waits. */
+static void
+pump(struct clerk *const *clerks, size_t count)
+{
+    struct pollfd polls[512];
+    size_t waiting = 1;
+
+    assert_true(count <= ARRAY_LEN(polls));
+    while (waiting > 0) {
+        int64_t wake_mono_ms = INT64_MAX;
+
+        for (size_t i = 0; i < count; i++) {
+            polls[i].fd = clerk_fd(clerks[i]);
+            polls[i].events = clerk_events(clerks[i]);
+            if (clerk_wake_mono_ms(clerks[i]) < wake_mono_ms)
+                wake_mono_ms = clerk_wake_mono_ms(clerks[i]);
+        }
+        poll(polls, count,
+             wake_mono_ms == INT64_MAX ? WAIT_MS : clock_left_ms(wake_mono_ms));
+        waiting = 0;
+        for (size_t i = 0; i < count; i++) {
+            clerk_turn(clerks[i]);
+            waiting += clerk_state(clerks[i]) == CLERK_WAITING;
+        }
+    }
+}
+
+static enum clerk_state
+record(struct clerk *clerk, enum entry_kind kind, const struct uuid *run_id)
+{
+    submit(clerk, kind, run_id, NULL, 0);
+    pump(&clerk, 1);
+    return clerk_state(clerk);
+}
+
+static struct clerk *
+new_clerk(void)
+{
+    struct clerk *clerk = clerk_new(socket_path, NULL);
+
+    assert_non_null(clerk);
+    return clerk;
+}
+
+/* ---- the ledger as a stranger sees it ---------------------------------- */
+
+/* The answer of a query with one number; ? is the run. */
+static int64_t
+ledger_int(const char *sql, const struct uuid *run_id)
+{
+    struct err err = { 0 };
+    struct lite *db = lite_open(store_path, LITE_READ_ONLY, WAIT_MS, &err);
+    struct lite_stmt *stmt;
+    char text[UUID_TEXT_LEN];
+    int64_t value;
+
+    if (db == NULL)
+        fail_msg("%s", err.text);
+    stmt = lite_prepare(db, sql, NULL);
+    assert_non_null(stmt);
+    if (run_id != NULL) {
+        uuid_format(run_id, text);
+        lite_bind_text(stmt, 1, text, strlen(text));
+    }
+    assert_int_equal(lite_step(stmt, NULL), LITE_ROW);
+    value = lite_int(stmt, 0);
+    lite_finalize(stmt);
+    lite_close(db);
+    return value;
+}
+
+static int64_t
+count_kind(const struct uuid *run_id, const char *kind)
+{
+    char sql[160];
+
+    snprintf(sql, sizeof(sql),
+             "SELECT count(*) FROM entry WHERE run_id = ? AND kind = '%s'",
+             kind);
+    return ledger_int(sql, run_id);
+}
+
+static void
+wait_for_kind(const struct uuid *run_id, const char *kind)
+{
+    const int64_t deadline = clock_mono_ms() + WAIT_MS;
+
+    while (count_kind(run_id, kind) == 0) {
+        assert_true(clock_left_ms(deadline) > 0);
+        usleep(5000);
+    }
+}
+
+static bool
+log_says(const char *words)
+{
+    char line[8192];
+    FILE *file = fopen(log_path, "re");
+    bool found = false;
+
+    assert_non_null(file);
+    while (!found && fgets(line, sizeof(line), file) != NULL)
+        found = strstr(line, words) != NULL;
+    fclose(file);
+    return found;
+}
+
+/* ---- ordinary life ----------------------------------------------------- */
+
+static void
+test_a_run_becomes_two_entries_and_its_receipts_name_them(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+    struct entry_receipt first;
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    first = *clerk_receipt(clerk);
+    assert_int_equal(first.state, ENTRY_COMMITTED);
+    assert_int_equal(first.idx, 1); /* after log_opened */
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_RECORDED);
+    assert_int_equal(clerk_receipt(clerk)->idx, 2);
+    assert_int_equal(count_kind(&run_id, "accepted"), 1);
+    assert_int_equal(count_kind(&run_id, "finished"), 1);
+    assert_int_equal(ledger_int("SELECT total_ms FROM entry WHERE run_id = ? "
+                                "AND kind = 'finished'",
+                                &run_id),
+                     2012);
+    assert_int_equal(ledger_int("SELECT flash_latency_ms FROM experiment_runs "
+                                "WHERE id = ? AND status = 'ok'",
+                                &run_id),
+                     800);
+    clerk_free(clerk);
+    scribe_stop();
+}
+
+static void
+test_a_record_sent_twice_gets_the_first_receipt(void **state)
+{
+    struct clerk *one = new_clerk(), *other = new_clerk();
+    const struct uuid run_id = new_run();
+    struct entry_receipt first;
+
+    (void)state;
+    for (int kind = ENTRY_ACCEPTED; kind <= ENTRY_FINISHED; kind++) {
+        assert_int_equal(record(one, (enum entry_kind)kind, &run_id),
+                         CLERK_RECORDED);
+        first = *clerk_receipt(one);
+        assert_int_equal(record(other, (enum entry_kind)kind, &run_id),
+                         CLERK_RECORDED);
+        assert_memory_equal(clerk_receipt(other), &first, sizeof(first));
+    }
+    assert_int_equal(ledger_int("SELECT count(*) FROM entry", NULL), 3);
+    clerk_free(one);
+    clerk_free(other);
+}
+
+static void
+test_a_run_that_was_never_accepted_cannot_finish(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_REFUSED);
+    assert_string_equal(clerk_reason(clerk), "the run was never accepted");
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    clerk_free(clerk);
+}
+
+static void
+test_an_answer_of_a_megabyte_is_stored_byte_for_byte(void **state)
+{
+    const size_t len = 1 << 20;
+    char *text = malloc(len);
+    struct entry_content part = { .part = ENTRY_PART_PRO, .len = len };
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+    struct lite *db;
+    struct lite_stmt *stmt;
+    size_t stored_len;
+
+    (void)state;
+    assert_non_null(text);
+    for (size_t i = 0; i < len; i++)
+        text[i] = (char)(1 + i % 126);
+    part.bytes = text;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    submit(clerk, ENTRY_FINISHED, &run_id, &part, 1);
+    pump(&clerk, 1);
+    assert_int_equal(clerk_state(clerk), CLERK_RECORDED);
+    db = lite_open(store_path, LITE_READ_ONLY, WAIT_MS, NULL);
+    stmt = lite_prepare(db, "SELECT body FROM content", NULL);
+    assert_int_equal(lite_step(stmt, NULL), LITE_ROW);
+    assert_memory_equal(lite_text(stmt, 0, &stored_len), text, len);
+    assert_int_equal(stored_len, len);
+    lite_finalize(stmt);
+    lite_close(db);
+    clerk_free(clerk);
+    free(text);
+}
+
+static uint64_t
+commit_count(void)
+{
+    return counters_bucket(metrics, FAMILY_COMMIT, 0, 0) +
+           counters_bucket(metrics, FAMILY_COMMIT, 0, 1);
+}
+
+static void
+test_records_that_come_together_share_a_commit(void **state)
+{
+    struct clerk *clerks[200];
+    uint64_t before;
+
+    (void)state;
+    kill(scribe_pid, SIGSTOP); /* so that all of them wait */
+    before = commit_count();
+    for (size_t i = 0; i < ARRAY_LEN(clerks); i++) {
+        const struct uuid run_id = new_run();
+
+        clerks[i] = new_clerk();
+        submit(clerks[i], ENTRY_ACCEPTED, &run_id, NULL, 0);
+    }
+    kill(scribe_pid, SIGCONT);
+    pump(clerks, ARRAY_LEN(clerks));
+    for (size_t i = 0; i < ARRAY_LEN(clerks); i++) {
+        assert_int_equal(clerk_state(clerks[i]), CLERK_RECORDED);
+        clerk_free(clerks[i]);
+    }
+    assert_int_equal(counters_get(metrics, FAMILY_ENTRIES, ENTRY_ACCEPTED),
+                     ARRAY_LEN(clerks));
+    assert_in_range(commit_count() - before, 1, ARRAY_LEN(clerks) / 10);
+}
+
+static void
+test_more_records_than_a_batch_holds_are_all_written(void **state)
+{
+    struct clerk *clerks[300];
+
+    (void)state;
+    kill(scribe_pid, SIGSTOP);
+    for (size_t i = 0; i < ARRAY_LEN(clerks); i++) {
+        const struct uuid run_id = new_run();
+
+        clerks[i] = new_clerk();
+        submit(clerks[i], ENTRY_ACCEPTED, &run_id, NULL, 0);
+    }
+    kill(scribe_pid, SIGCONT);
+    pump(clerks, ARRAY_LEN(clerks));
+    for (size_t i = 0; i < ARRAY_LEN(clerks); i++) {
+        assert_int_equal(clerk_state(clerks[i]), CLERK_RECORDED);
+        clerk_free(clerks[i]);
+    }
+    assert_int_equal(ledger_int("SELECT count(*) FROM entry "
+                                "WHERE kind = 'accepted'",
+                                NULL),
+                     ARRAY_LEN(clerks));
+}
+
+/* ---- workers that die -------------------------------------------------- */
+
+static void
+test_a_run_whose_worker_died_is_orphaned(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    clerk_free(clerk);
+    wait_for_kind(&run_id, "orphaned");
+    assert_int_equal(
+        ledger_int("SELECT started_at = 1769903999123456 AND status = "
+                   "'orphaned' AND flash_model = 'quick' AND pro_model = "
+                   "'careful' AND principal = 'key:demo' FROM entry "
+                   "WHERE run_id = ? AND kind = 'orphaned'",
+                   &run_id),
+        1);
+    clerk = new_clerk();
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_REFUSED);
+    assert_string_equal(clerk_reason(clerk),
+                        "the run was recorded as orphaned before");
+    assert_int_equal(count_kind(&run_id, "orphaned"), 1);
+    clerk_free(clerk);
+}
+
+static void
+test_a_run_that_a_living_worker_shows_waits_for_it(void **state)
+{
+    const int slot = board_claim(board, 0, 1);
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run(), other_id = new_run();
+    struct clerk *other = new_clerk();
+
+    (void)state;
+    board_set_pid(board, (size_t)slot, getpid());
+    board_set_job(board, (size_t)slot, &run_id);
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    assert_int_equal(record(other, ENTRY_ACCEPTED, &other_id), CLERK_RECORDED);
+    clerk_free(clerk);
+    clerk_free(other);
+    wait_for_kind(&other_id, "orphaned"); /* both had the same time */
+    assert_int_equal(count_kind(&run_id, "orphaned"), 0);
+    clerk = new_clerk();
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_RECORDED);
+    clerk_free(clerk);
+    board_release(board, (size_t)slot);
+}
+
+static void
+test_a_run_left_open_by_a_killed_scribe_is_orphaned_by_the_next(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    scribe_kill();
+    clerk_free(clerk);
+    scribe_start();
+    wait_for_kind(&run_id, "orphaned");
+}
+
+static void
+test_a_clerk_that_names_its_run_to_the_next_scribe_keeps_it(void **state)
+{
+    struct clerk *clerks[2] = { new_clerk(), new_clerk() };
+    const struct uuid kept_id = new_run(), lost_id = new_run();
+    const int64_t deadline = clock_mono_ms() + WAIT_MS;
+
+    (void)state;
+    assert_int_equal(record(clerks[0], ENTRY_ACCEPTED, &kept_id),
+                     CLERK_RECORDED);
+    assert_int_equal(record(clerks[1], ENTRY_ACCEPTED, &lost_id),
+                     CLERK_RECORDED);
+    scribe_kill();
+    clerk_free(clerks[1]);
+    scribe_start();
+    while (count_kind(&lost_id, "orphaned") == 0) {
+        assert_true(clock_left_ms(deadline) > 0);
+        clerk_turn(clerks[0]);
+        usleep(2000);
+    }
+    assert_int_equal(count_kind(&kept_id, "orphaned"), 0);
+    assert_int_equal(record(clerks[0], ENTRY_FINISHED, &kept_id),
+                     CLERK_RECORDED);
+    clerk_free(clerks[0]);
+}
+
+/* ---- a scribe that dies ------------------------------------------------ */
+
+static void
+test_a_scribe_killed_before_its_answers_loses_and_doubles_nothing(void **state)
+{
+    static const int answers_before_death[] = { 0, 1, 20, CLERK_COUNT - 1 };
+
+    (void)state;
+    for (size_t round = 0; round < ARRAY_LEN(answers_before_death); round++) {
+        struct clerk *clerks[CLERK_COUNT];
+        struct uuid run_ids[CLERK_COUNT];
+
+        kill(scribe_pid, SIGSTOP);
+        for (size_t i = 0; i < CLERK_COUNT; i++) {
+            run_ids[i] = new_run();
+            clerks[i] = new_clerk();
+            submit(clerks[i], ENTRY_ACCEPTED, &run_ids[i], NULL, 0);
+        }
+        atomic_store(&shared->sends_to_live, answers_before_death[round]);
+        kill(scribe_pid, SIGCONT);
+        assert_true(WIFSIGNALED(scribe_gone()));
+        assert_int_equal(count_kind(&run_ids[0], "accepted"), 1);
+        scribe_start();
+        pump(clerks, CLERK_COUNT);
+        for (size_t i = 0; i < CLERK_COUNT; i++) {
+            assert_int_equal(clerk_state(clerks[i]), CLERK_RECORDED);
+            assert_int_equal(count_kind(&run_ids[i], "accepted"), 1);
+            submit(clerks[i], ENTRY_FINISHED, &run_ids[i], NULL, 0);
+        }
+        pump(clerks, CLERK_COUNT);
+        for (size_t i = 0; i < CLERK_COUNT; i++) {
+            assert_int_equal(clerk_state(clerks[i]), CLERK_RECORDED);
+            assert_int_equal(count_kind(&run_ids[i], "finished"), 1);
+            assert_int_equal(count_kind(&run_ids[i], "orphaned"), 0);
+            clerk_free(clerks[i]);
+        }
+    }
+}
+
+/* ---- what must not harm the others ------------------------------------- */
+
+static const struct hostile {
+    const char *bytes;
+    size_t len;
+} hostile[] = {
+#define BYTES(text) { text, sizeof(text) - 1 }
+    BYTES("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    BYTES("\1\1\0\0\xff\xff\xff\xff"),             /* 4 GiB announced */
+    BYTES("\1\1\0\0\1\x80\0\0"),                   /* one byte above 24 MiB */
+    BYTES("\1\1\0\0\0\0\0\0"),                     /* an empty record */
+    BYTES("\1\2\0\0\0\0\0\3abc"),                  /* a run of 3 bytes */
+    BYTES("\1\3\0\0\0\0\0\0"),                     /* an answer, to us */
+    BYTES("\2\1\0\0\0\0\0\0"),                     /* another version */
+    BYTES("\1\1\0\0\0\0\0\x16\1RRRRRRRRRRRRRRRR\xff\0\0\0\0"), /* 255 parts */
+    BYTES("\1\1\0\0\0\0\0\x16\0RRRRRRRRRRRRRRRR\0\0\0\0\0"), /* log_opened */
+    BYTES("\1\1\0\0\0\0\0\x1c\1RRRRRRRRRRRRRRRR\1\0\0\0\0"
+          "\0\0\xff\xff\xff\xff"), /* a part longer than its frame */
+#undef BYTES
+};
+
+/* True when the scribe closes the connection in time. */
+static bool
+is_closed(int fd)
+{
+    char byte;
+
+    return fd_wait(fd, POLLIN, clock_mono_ms() + WAIT_MS) > 0 &&
+           recv(fd, &byte, 1, 0) <= 0;
+}
+
+static void
+test_hostile_frames_cost_only_their_connection(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
+        int fd = sock_connect_unix(socket_path, NULL);
+
+        assert_int_equal(fd_write_all(fd, hostile[i].bytes, hostile[i].len,
+                                      clock_mono_ms() + WAIT_MS, NULL),
+                         0);
+        if (!is_closed(fd))
+            fail_msg("frame %zu was not refused", i);
+        fd_close(&fd);
+    }
+    assert_true(log_says("scribe_bad_frame"));
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_RECORDED);
+    clerk_free(clerk);
+}
+
+static void
+test_a_frame_that_comes_byte_by_byte_is_understood(void **state)
+{
+    json_t *facts = accepted_facts();
+    const struct entry_record record_of = { .kind = ENTRY_ACCEPTED,
+                                            .run_id = new_run(),
+                                            .facts = facts };
+    int fd = sock_connect_unix(socket_path, NULL);
+    struct buf frame;
+
+    (void)state;
+    buf_init(&frame, FRAME_MAX_BYTES);
+    assert_int_equal(frame_append_record(&frame, &record_of, NULL), 0);
+    for (size_t i = 0; i < frame.len; i++)
+        assert_int_equal(send(fd, frame.bytes + i, 1, MSG_NOSIGNAL), 1);
+    wait_for_kind(&record_of.run_id, "accepted");
+    fd_close(&fd);
+    buf_close(&frame);
+    json_decref(facts);
+}
+
+static void
+test_one_bad_record_does_no_harm_to_those_beside_it(void **state)
+{
+    struct entry_content part = { .part = ENTRY_PART_QUERY,
+                                  .bytes = "hello",
+                                  .len = 5 };
+    struct clerk *clerks[3];
+    struct uuid run_ids[3];
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        clerks[i] = new_clerk();
+        run_ids[i] = new_run();
+        submit(clerks[i], ENTRY_ACCEPTED, &run_ids[i], &part, 1);
+        pump(&clerks[i], 1);
+        assert_int_equal(clerk_state(clerks[i]), CLERK_RECORDED);
+    }
+    kill(scribe_pid, SIGSTOP);
+    for (size_t i = 0; i < 3; i++) /* the second says its query again */
+        submit(clerks[i], ENTRY_FINISHED, &run_ids[i], &part, i == 1 ? 1 : 0);
+    kill(scribe_pid, SIGCONT);
+    pump(clerks, 3);
+    assert_int_equal(clerk_state(clerks[0]), CLERK_RECORDED);
+    assert_int_equal(clerk_state(clerks[1]), CLERK_REFUSED);
+    assert_int_equal(clerk_state(clerks[2]), CLERK_RECORDED);
+    assert_true(log_says("Audit log persistence failed"));
+    assert_false(log_says("hello"));
+    /* Numbers have no gap: 0 is log_opened, then three and two. */
+    assert_int_equal(ledger_int("SELECT max(idx) FROM entry "
+                                "WHERE kind <> 'orphaned'",
+                                NULL),
+                     5);
+    for (size_t i = 0; i < 3; i++)
+        clerk_free(clerks[i]);
+    wait_for_kind(&run_ids[1], "orphaned");
+}
+
+static void
+test_facts_that_are_no_entry_are_refused(void **state)
+{
+    json_t *bad[] = {
+        json_pack("{s:s}", "started_at", "yesterday"),
+        json_pack("{s:s}", "total_ms", "many"),
+        json_pack("{s:f}", "ratio", 0.5),
+        json_pack("{s:i}", "idx", 0), /* the scribe's own */
+        json_array(),
+    };
+    struct clerk *clerk = new_clerk();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct entry_record record_of = { .kind = ENTRY_ACCEPTED,
+                                          .run_id = new_run(),
+                                          .facts = bad[i] };
+        const int64_t deadline = clock_mono_ms() + WAIT_MS;
+
+        if (clerk_submit(clerk, &record_of, deadline, NULL) == 0) {
+            pump(&clerk, 1);
+            if (clerk_state(clerk) != CLERK_REFUSED)
+                fail_msg("facts %zu were not refused", i);
+            assert_true(clerk_reason(clerk)[0] != '\0');
+        }
+        assert_int_equal(count_kind(&record_of.run_id, "accepted"), 0);
+        json_decref(bad[i]);
+    }
+    clerk_free(clerk);
+}
+
+static void
+set_file_limit(rlim_t bytes)
+{
+    const struct rlimit limit = { .rlim_cur = bytes,
+                                  .rlim_max = RLIM_INFINITY };
+
+    assert_int_equal(prlimit(scribe_pid, RLIMIT_FSIZE, &limit, NULL), 0);
+}
+
+static void
+test_a_full_disk_is_a_refusal_and_passes(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid before_id = new_run(), full_id = new_run();
+    const struct uuid after_id = new_run();
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &before_id),
+                     CLERK_RECORDED);
+    set_file_limit(4096); /* the write-ahead log is longer already */
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &full_id), CLERK_REFUSED);
+    assert_true(clerk_reason(clerk)[0] != '\0');
+    assert_int_equal(count_kind(&full_id, "accepted"), 0);
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &before_id),
+                     CLERK_REFUSED);
+    set_file_limit(RLIM_INFINITY);
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &after_id), CLERK_RECORDED);
+    wait_for_kind(&before_id, "orphaned"); /* its worker had been refused */
+    assert_int_equal(ledger_int("SELECT count(*) = max(idx) + 1 FROM entry",
+                                NULL),
+                     1);
+    clerk_free(clerk);
+}
+
+/* ---- beginnings and ends ----------------------------------------------- */
+
+static void
+test_leaving_closes_the_log_and_the_next_one_names_it(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_RECORDED);
+    scribe_stop();
+    assert_int_equal(
+        ledger_int("SELECT json_extract(body, '$.size') FROM entry "
+                   "WHERE kind = 'log_closed'",
+                   NULL),
+        3);
+    scribe_start();
+    wait_until_ready();
+    assert_int_equal(
+        ledger_int("SELECT json_extract(body, '$.previous.size') FROM entry "
+                   "WHERE kind = 'log_opened' ORDER BY rowid DESC LIMIT 1",
+                   NULL),
+        4);
+    clerk_free(clerk);
+}
+
+static void
+test_a_scribe_that_leaves_writes_what_was_sent_before(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    kill(scribe_pid, SIGSTOP);
+    submit(clerk, ENTRY_FINISHED, &run_id, NULL, 0);
+    ask_to_leave(false);
+    kill(scribe_pid, SIGCONT);
+    pump(&clerk, 1);
+    assert_int_equal(clerk_state(clerk), CLERK_RECORDED);
+    assert_int_equal(scribe_gone(), 0);
+    assert_int_equal(ledger_int("SELECT kind = 'log_closed' FROM entry "
+                                "ORDER BY rowid DESC LIMIT 1",
+                                NULL),
+                     1);
+    clerk_free(clerk);
+}
+
+static void
+test_a_scribe_in_a_hurry_stays_for_the_runs_that_are_open(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+    const int64_t begin_mono_ms = clock_mono_ms();
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    ask_to_leave(true);
+    usleep(200000); /* longer than it would take to leave at once */
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_RECORDED);
+    clerk_free(clerk);
+    assert_int_equal(scribe_gone(), 0);
+    assert_in_range(clock_mono_ms() - begin_mono_ms, 200, 2500);
+}
+
+static void
+test_a_scribe_in_a_hurry_does_not_stay_for_ever(void **state)
+{
+    const int slot = board_claim(board, 0, 1);
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+    const int64_t begin_mono_ms = clock_mono_ms();
+
+    (void)state;
+    board_set_pid(board, (size_t)slot, getpid());
+    board_set_job(board, (size_t)slot, &run_id);
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    ask_to_leave(true);
+    assert_int_equal(scribe_gone(), 0);
+    assert_in_range(clock_mono_ms() - begin_mono_ms, 2900, 4000);
+    clerk_free(clerk);
+    board_release(board, (size_t)slot);
+}
+
+static void
+test_a_second_scribe_waits_for_the_first(void **state)
+{
+    const pid_t first_pid = scribe_pid;
+    int status;
+
+    (void)state;
+    scribe_start();
+    usleep(100000);
+    assert_false(atomic_load(&shared->ready));
+    kill(first_pid, SIGKILL);
+    assert_int_equal(waitpid(first_pid, &status, 0), first_pid);
+    wait_until_ready();
+}
+
+static void
+test_a_ledger_of_a_newer_version_is_left_alone(void **state)
+{
+    struct lite *db;
+
+    (void)state;
+    scribe_stop();
+    db = lite_open(store_path, LITE_READ_WRITE, WAIT_MS, NULL);
+    assert_non_null(db);
+    assert_int_equal(lite_exec(db, "PRAGMA user_version = 9", NULL), 0);
+    lite_close(db);
+    scribe_start();
+    assert_int_equal(WEXITSTATUS(scribe_gone()), CHILD_EXIT_CONFIG);
+    assert_true(log_says("schema version 9, this program knows up to 1"));
+}
+
+#define SCRIBE_TEST(name) \
+    cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCRIBE_TEST(test_a_run_becomes_two_entries_and_its_receipts_name_them),
+        SCRIBE_TEST(test_a_record_sent_twice_gets_the_first_receipt),
+        SCRIBE_TEST(test_a_run_that_was_never_accepted_cannot_finish),
+        SCRIBE_TEST(test_an_answer_of_a_megabyte_is_stored_byte_for_byte),
+        SCRIBE_TEST(test_records_that_come_together_share_a_commit),
+        SCRIBE_TEST(test_more_records_than_a_batch_holds_are_all_written),
+        SCRIBE_TEST(test_a_run_whose_worker_died_is_orphaned),
+        SCRIBE_TEST(test_a_run_that_a_living_worker_shows_waits_for_it),
+        SCRIBE_TEST(test_a_run_left_open_by_a_killed_scribe_is_orphaned_by_the_next),
+        SCRIBE_TEST(test_a_clerk_that_names_its_run_to_the_next_scribe_keeps_it),
+        SCRIBE_TEST(test_a_scribe_killed_before_its_answers_loses_and_doubles_nothing),
+        SCRIBE_TEST(test_hostile_frames_cost_only_their_connection),
+        SCRIBE_TEST(test_a_frame_that_comes_byte_by_byte_is_understood),
+        SCRIBE_TEST(test_one_bad_record_does_no_harm_to_those_beside_it),
+        SCRIBE_TEST(test_facts_that_are_no_entry_are_refused),
+        SCRIBE_TEST(test_a_full_disk_is_a_refusal_and_passes),
+        SCRIBE_TEST(test_leaving_closes_the_log_and_the_next_one_names_it),
+        SCRIBE_TEST(test_a_scribe_that_leaves_writes_what_was_sent_before),
+        SCRIBE_TEST(test_a_scribe_in_a_hurry_stays_for_the_runs_that_are_open),
+        SCRIBE_TEST(test_a_scribe_in_a_hurry_does_not_stay_for_ever),
+        SCRIBE_TEST(test_a_second_scribe_waits_for_the_first),
+        SCRIBE_TEST(test_a_ledger_of_a_newer_version_is_left_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
