@@ -38,7 +38,7 @@ OPTIMIZE_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 
 LINK_asan := -fsanitize=address,undefined
 
-CPPFLAGS := -D_GNU_SOURCE -DTANDEM_VERSION='"$(VERSION)"' -Ilib -Iapp -I$(B)/generated \
+CPPFLAGS := -D_GNU_SOURCE -DTANDEM_VERSION='"$(VERSION)"' -Ilib -Iapp -Itests -I$(B)/generated \
 	-MMD -MP
 CFLAGS = -std=c11 -g $(WARNINGS) $(WARNINGS_$(VARIANT)) \
 	$(OPTIMIZE_$(VARIANT)) -fstack-protector-strong -fPIE
@@ -62,7 +62,7 @@ PROGRAMS := $(B)/tandemd $(B)/tandemctl $(B)/modelsim
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_C))
 
 .PHONY: all deps deps-test programs unit run test test-unit test-e2e bench \
-	install format clean
+	install docs format clean
 
 all: programs
 
@@ -160,6 +160,11 @@ install: programs
 		$(DESTDIR)$(PREFIX)/share/man/man1/tandemctl.1
 	install -D -m 0644 docs/modelsim.1 \
 		$(DESTDIR)$(PREFIX)/share/man/man1/modelsim.1
+
+# What is made from the option table; a test compares.
+docs: programs
+	$(B)/tandemd --sample-config >conf/tandem.conf
+	docs/make_conf_manual.py <conf/tandem.conf >docs/tandem.conf.5
 
 format:
 	clang-format -i $$(find app lib tests -name '*.[ch]')

@@ -26,8 +26,15 @@ static const struct privacy_rule rules[] = {
       { "credential",
         "(?i)\\b(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|"
         "api[ _-]?key|access[ _-]?key|private[ _-]?key|client[ _-]?secret)"
-        "[\"']?\\s{0,3}(?:[:=]|\\bis\\b)\\s{0,3}"
+        "[\"']?\\s{0,3}[:=]\\s{0,3}"
         "(?<v>\"[^\"\\r\\n]{1,512}\"|'[^'\\r\\n]{1,512}'|[^\\s\"',;]{3,512})",
+        "[CREDENTIAL]" } },
+    /* my password is ... - with a digit in it, or "the secret is out" goes */
+    { PRIVACY_CREDENTIAL,
+      { "credential",
+        "(?i)\\b(?:pass(?:word|wd|phrase|code)?|pwd|pin|secret|token|"
+        "api[ _-]?key) is:?\\s{1,3}"
+        "(?<v>(?=[^\\s\\d]{0,64}\\d)[^\\s\"',;]{3,512})",
         "[CREDENTIAL]" } },
     /* Authorization: Bearer ... */
     { PRIVACY_CREDENTIAL,

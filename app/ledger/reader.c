@@ -1,8 +1,8 @@
 /*
  * reader.c - see reader.h.
  *
- * Statements are prepared once and every answer is one statement, so that it
- * shows one moment of the ledger.
+ * Every answer shows one moment of the ledger: it is one statement, or several
+ * in one transaction.
  */
 #include "ledger/reader.h"
 
@@ -336,7 +336,8 @@ reader_get(struct reader *reader, const struct uuid *run_id, struct err *err)
     uuid_format(run_id, text);
     lite_bind_text(entry_rows, 1, text, strlen(text));
     lite_bind_text(content_rows, 1, text, strlen(text));
-    if (read_entries(entry_rows, entries, &status, err) == 0 &&
+    if (lite_exec(reader->db, "BEGIN", err) == 0 &&
+        read_entries(entry_rows, entries, &status, err) == 0 &&
         read_content(content_rows, content, err) == 0) {
         if (json_array_size(entries) == 0)
             run = json_null();
@@ -348,6 +349,7 @@ reader_get(struct reader *reader, const struct uuid *run_id, struct err *err)
     }
     lite_reset(entry_rows);
     lite_reset(content_rows);
+    lite_rollback(reader->db);
     json_decref(entries);
     json_decref(content);
     json_decref(status);

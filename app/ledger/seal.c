@@ -163,6 +163,21 @@ out:
     return result;
 }
 
+/* Without these a run could be neither listed nor told apart from others. */
+static int
+check_columns(const struct seal *seal, struct err *err)
+{
+    const struct column_value *at = seal->columns.at;
+    const bool about_run =
+        seal->kind == ENTRY_ACCEPTED || seal->kind == ENTRY_FINISHED;
+
+    if (about_run && at[COLUMN_STARTED_AT].type == COLUMN_NULL)
+        return err_set(err, ERR_INVALID, "the facts lack started_at");
+    if (seal->kind == ENTRY_FINISHED && at[COLUMN_STATUS].type == COLUMN_NULL)
+        return err_set(err, ERR_INVALID, "the facts lack status");
+    return 0;
+}
+
 int
 seal_record(struct seal *seal, const struct entry_record *record,
             const struct seal_place *place, struct err *err)
@@ -176,7 +191,8 @@ seal_record(struct seal *seal, const struct entry_record *record,
     if (write_body(seal, record->facts, err) == -1)
         return -1;
     if (columns_read(&seal->columns, seal->body.bytes, seal->body.len, err) ==
-        -1)
+            -1 ||
+        check_columns(seal, err) == -1)
         return -1;
     return merkle_leaf(seal->body.bytes, seal->body.len, seal->leaf_hash,
                        err);

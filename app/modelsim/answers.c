@@ -8,10 +8,8 @@
 #include "modelsim/topics.h"
 #include "text/utf8.h"
 
-#define QUESTION_BYTES  200
-#define QUESTION_LEAD   "Question:"
-#define DIRECTIVE_BEGIN "[[sim "
-#define DIRECTIVE_END   "]]"
+#define QUESTION_BYTES 200
+#define QUESTION_LEAD  "Question:"
 
 static const char flash_mark[] =
     " (This is a simulated answer; no model was asked.)";
@@ -35,10 +33,11 @@ skip_directive(const char *at)
 {
     const char *end;
 
-    if (strncmp(at, DIRECTIVE_BEGIN, strlen(DIRECTIVE_BEGIN)) != 0)
+    if (strncmp(at, SETTINGS_DIRECTIVE_BEGIN,
+                strlen(SETTINGS_DIRECTIVE_BEGIN)) != 0)
         return at;
-    end = strstr(at, DIRECTIVE_END);
-    return end == NULL ? at : end + strlen(DIRECTIVE_END);
+    end = strstr(at, SETTINGS_DIRECTIVE_END);
+    return end == NULL ? at : end + strlen(SETTINGS_DIRECTIVE_END);
 }
 
 static void

@@ -1,7 +1,6 @@
 /* compose.c - see compose.h. */
 #include "modelsim/compose.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "text/utf8.h"
@@ -39,36 +38,14 @@ wire_thought_tokens(const struct said *said)
 static bool
 strikes_midway(enum fault fault)
 {
-    switch (fault) {
-    case FAULT_STALL:
-    case FAULT_CUT:
-    case FAULT_RESET:
-    case FAULT_ERROR_TAIL:
-    case FAULT_ERROR_EVENT:
-    case FAULT_SAFETY:
-    case FAULT_MAX_TOKENS:
-        return true;
-    case FAULT_NONE:
-    case FAULT_STATUS:
-    case FAULT_SILENT:
-    case FAULT_DRIP:
-    case FAULT_SLOW_HEADERS:
-    case FAULT_NOFINISH:
-    case FAULT_FINISH_THEN_ERROR:
-    case FAULT_BLOCKED:
-    case FAULT_EMPTY:
-    case FAULT_HTML:
-    case FAULT_COMMENTS:
-    case FAULT_BADJSON:
-    case FAULT_UNKNOWN_FINISH:
-    case FAULT_HUGE_LINE:
-    case FAULT_FINISH_EACH:
-    case FAULT_SURROGATE:
-    case FAULT_BADUTF8:
-    case FAULT_COUNT:
-        break;
-    }
-    return false;
+    static const bool strikes[FAULT_COUNT] = {
+        [FAULT_STALL] = true,       [FAULT_CUT] = true,
+        [FAULT_RESET] = true,       [FAULT_ERROR_TAIL] = true,
+        [FAULT_ERROR_EVENT] = true, [FAULT_SAFETY] = true,
+        [FAULT_MAX_TOKENS] = true,
+    };
+
+    return strikes[fault];
 }
 
 /* These put something into the text that is no character. */
@@ -181,33 +158,34 @@ refuse_midway(struct stream *stream)
 }
 
 static void
-strike(struct stream *stream)
+fail_midway(struct stream *stream)
 {
     const struct fail fail = error_midway(stream->settings);
 
-    switch ((int)stream->settings->fault) {
-    case FAULT_STALL:
-        stream->script->end = SCRIPT_HANGS;
-        break;
-    case FAULT_CUT:
-        break_off(stream, SCRIPT_CUTS);
-        break;
-    case FAULT_RESET:
-        break_off(stream, SCRIPT_RESETS);
-        break;
-    case FAULT_ERROR_TAIL:
-        next_step(stream);
+    next_step(stream);
+    if (stream->settings->fault == FAULT_ERROR_TAIL) {
         stream->wire->error(stream->script, stream->reply, &fail);
-        break;
-    case FAULT_ERROR_EVENT:
-        next_step(stream);
-        stream->wire->error_event(stream->script, stream->reply, &fail);
-        stream->wire->close(stream->script, stream->reply, &stream->said);
-        break;
-    default:
-        refuse_midway(stream);
-        break;
+        return;
     }
+    stream->wire->error_event(stream->script, stream->reply, &fail);
+    stream->wire->close(stream->script, stream->reply, &stream->said);
+}
+
+static void
+strike(struct stream *stream)
+{
+    const enum fault fault = stream->settings->fault;
+
+    if (fault == FAULT_STALL)
+        stream->script->end = SCRIPT_HANGS;
+    else if (fault == FAULT_CUT)
+        break_off(stream, SCRIPT_CUTS);
+    else if (fault == FAULT_RESET)
+        break_off(stream, SCRIPT_RESETS);
+    else if (fault == FAULT_SAFETY || fault == FAULT_MAX_TOKENS)
+        refuse_midway(stream);
+    else
+        fail_midway(stream);
 }
 
 static void
@@ -233,13 +211,10 @@ send_all(struct stream *stream)
         }
         send_chunk(stream);
     }
-    if (stream->settings->fault == FAULT_FINISH_THEN_ERROR) {
-        const struct fail fail = error_midway(stream->settings);
-
-        next_step(stream);
-        stream->wire->error_event(stream->script, stream->reply, &fail);
-    }
-    stream->wire->close(stream->script, stream->reply, &stream->said);
+    if (stream->settings->fault == FAULT_FINISH_THEN_ERROR)
+        fail_midway(stream);
+    else
+        stream->wire->close(stream->script, stream->reply, &stream->said);
 }
 
 static void
@@ -294,34 +269,36 @@ break_body(struct script *script, enum fault fault)
     script_halve_last(script);
 }
 
+/* A body has no comments; blanks before it mean as little. */
+static void
+send_blanks(struct script *script)
+{
+    script_step(script, MIN_COMMENT_MS);
+    script_add_text(script, "\n");
+    script->chunked = true;
+    script->end = SCRIPT_REPEATS;
+}
+
 static void
 compose_whole(struct script *script, const struct wire *wire,
               const struct reply *reply, const struct settings *settings)
 {
+    const enum fault fault = settings->fault;
     const struct fail fail = error_midway(settings);
 
-    script_step(script, 0);
-    switch ((int)settings->fault) {
-    case FAULT_BADJSON:
-        wire->broken(script, reply);
-        break;
-    case FAULT_ERROR_TAIL:
-    case FAULT_ERROR_EVENT:
-    case FAULT_FINISH_THEN_ERROR:
-        wire->error(script, reply, &fail);
-        break;
-    case FAULT_COMMENTS:
-        script_add_text(script, "\n");
-        script->steps[0].wait_ms = MIN_COMMENT_MS;
-        script->chunked = true;
-        script->end = SCRIPT_REPEATS;
+    if (fault == FAULT_COMMENTS) {
+        send_blanks(script);
         return;
-    default:
-        wire->whole(script, reply);
-        break;
     }
+    if (fault == FAULT_BADJSON)
+        wire->broken(script, reply);
+    else if (fault == FAULT_ERROR_TAIL || fault == FAULT_ERROR_EVENT ||
+             fault == FAULT_FINISH_THEN_ERROR)
+        wire->error(script, reply, &fail);
+    else
+        wire->whole(script, reply);
     script_whole(script, 200, TYPE_JSON);
-    break_body(script, settings->fault);
+    break_body(script, fault);
 }
 
 /* ---- all --------------------------------------------------------------- */
@@ -339,28 +316,25 @@ static bool
 compose_refusal(struct script *script, const struct wire *wire,
                 const struct reply *reply, const struct settings *settings)
 {
+    const enum fault fault = settings->fault;
     const struct fail fail = { .status = (int)settings->status,
                                .retry_delay_ms = settings->retry_delay_ms };
 
-    switch ((int)settings->fault) {
-    case FAULT_SILENT:
+    if (fault == FAULT_SILENT) {
         script->status = 0;
         script->end = SCRIPT_HANGS;
-        return true;
-    case FAULT_STATUS:
+    } else if (fault == FAULT_STATUS) {
         compose_error(script, wire, reply, &fail);
-        return true;
-    case FAULT_HTML:
+    } else if (fault == FAULT_HTML) {
         script_add_text(script, html_page);
         script_whole(script, 404, TYPE_HTML);
-        return true;
-    case FAULT_BLOCKED:
+    } else if (fault == FAULT_BLOCKED) {
         wire->blocked(script, reply);
         script_whole(script, 200, reply->as_events ? TYPE_STREAM : TYPE_JSON);
-        return true;
-    default:
+    } else {
         return false;
     }
+    return true;
 }
 
 static void

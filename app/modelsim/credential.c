@@ -5,10 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/str.h"
+#include "text/uri.h"
 
 #define TOKEN_LEAD  "modelsim-token-"
 #define BEARER_LEAD "Bearer "
+
+#define FORM_BYTES    (256 << 10)
+#define GRANT_JWT     "urn:ietf:params:oauth:grant-type:jwt-bearer"
+#define GRANT_REFRESH "refresh_token"
 
 struct credential
 credential_of(const struct http_request *request)
@@ -66,4 +72,45 @@ credential_judge(const struct credential *credential, const char *api_key,
         is_our_token(credential->value, token_count))
         return CREDENTIAL_TAKEN;
     return CREDENTIAL_WRONG;
+}
+
+static bool
+has_fields(const char *form, const char *const *names, struct arena *arena)
+{
+    for (; *names != NULL; names++) {
+        const char *value = uri_query_get(form, *names, arena);
+
+        if (value == NULL || value[0] == '\0')
+            return false;
+    }
+    return true;
+}
+
+static const char *
+judge_form(const char *form, struct arena *arena)
+{
+    static const char *const jwt[] = { "assertion", NULL };
+    static const char *const refresh[] = { "refresh_token", "client_id",
+                                           "client_secret", NULL };
+    const char *grant = uri_query_get(form, "grant_type", arena);
+
+    if (grant == NULL)
+        return "invalid_request";
+    if (strcmp(grant, GRANT_JWT) == 0)
+        return has_fields(form, jwt, arena) ? NULL : "invalid_request";
+    if (strcmp(grant, GRANT_REFRESH) == 0)
+        return has_fields(form, refresh, arena) ? NULL : "invalid_request";
+    return "unsupported_grant_type";
+}
+
+const char *
+credential_judge_grant(const char *form)
+{
+    struct arena arena;
+    const char *word;
+
+    arena_init(&arena, FORM_BYTES);
+    word = judge_form(form, &arena);
+    arena_close(&arena);
+    return word;
 }

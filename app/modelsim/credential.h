@@ -37,6 +37,10 @@ enum credential_verdict credential_judge(const struct credential *credential,
                                          const char *api_key,
                                          int64_t token_count);
 
+/* The form of a token request: NULL when its fields are there, else OAuth's
+ * word for what is wrong, a literal. */
+const char *credential_judge_grant(const char *form);
+
 /* The text of our token number i. */
 void credential_token(int64_t i, char text[CREDENTIAL_TOKEN_BYTES]);
 

@@ -1,29 +1,22 @@
 /* provider.c - see provider.h. */
 #include "modelsim/provider.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/str.h"
 #include "modelsim/answers.h"
 #include "modelsim/compose.h"
 #include "modelsim/credential.h"
 #include "modelsim/prompt.h"
 #include "modelsim/target.h"
-#include "text/uri.h"
 
 #define MAX_TEXT_BYTES    (65 << 20)
 #define HUGE_LINE_BYTES   (16 << 20)
-#define FORM_BYTES        (256 << 10)
 #define ID_BYTES          48
-#define GRANT_JWT         "urn:ietf:params:oauth:grant-type:jwt-bearer"
-#define GRANT_REFRESH     "refresh_token"
 #define METADATA_FLAVOR   "Google"
 #define GEMINI_KEY_REASON "API_KEY_INVALID"
 
@@ -238,6 +231,19 @@ read_prompt(struct call *call, struct prompt *prompt, struct err *err)
 }
 
 static void
+keep(struct call *call, const struct credential *credential)
+{
+    stats_keep(call->provider->stats,
+               &(struct received){
+                   .role = call->role,
+                   .path = call->request->path,
+                   .credential = credential_name(credential->kind),
+                   .body = call->request->body,
+                   .body_len = call->request->body_len,
+               });
+}
+
+static void
 answer_model(struct call *call)
 {
     const struct credential credential = credential_of(call->request);
@@ -249,23 +255,16 @@ answer_model(struct call *call)
     prompt_init(&prompt);
     result = read_prompt(call, &prompt, &err);
     count(call, role_of(call->reply.model));
-    stats_keep(call->provider->stats,
-               &(struct received){
-                   .role = call->role,
-                   .path = call->request->path,
-                   .credential = credential_name(credential.kind),
-                   .body = call->request->body,
-                   .body_len = call->request->body_len,
-               });
-    if (!is_let_in(call, &credential))
-        goto out;
-    if (result == 0)
-        result = choose_settings(call, buf_cstr(&prompt.user), &settings, &err);
-    if (result == 0)
-        speak(call, &prompt, &settings);
-    else
-        refuse_input(call, &err);
-out:
+    keep(call, &credential);
+    if (is_let_in(call, &credential)) {
+        if (result == 0)
+            result =
+                choose_settings(call, buf_cstr(&prompt.user), &settings, &err);
+        if (result == 0)
+            speak(call, &prompt, &settings);
+        else
+            refuse_input(call, &err);
+    }
     prompt_close(&prompt);
 }
 
@@ -289,46 +288,13 @@ give_token(struct call *call)
     compose(&call->answer->script, call->wire, &call->reply, &settings);
 }
 
-static bool
-has_fields(const char *form, const char *const *names, struct arena *arena)
-{
-    for (; *names != NULL; names++) {
-        const char *value = uri_query_get(form, *names, arena);
-
-        if (value == NULL || value[0] == '\0')
-            return false;
-    }
-    return true;
-}
-
-/* Which word of OAuth's the form deserves; NULL: a token. */
-static const char *
-judge_form(const char *form, struct arena *arena)
-{
-    static const char *const jwt[] = { "assertion", NULL };
-    static const char *const refresh[] = { "refresh_token", "client_id",
-                                           "client_secret", NULL };
-    const char *grant = uri_query_get(form, "grant_type", arena);
-
-    if (grant == NULL)
-        return "invalid_request";
-    if (strcmp(grant, GRANT_JWT) == 0)
-        return has_fields(form, jwt, arena) ? NULL : "invalid_request";
-    if (strcmp(grant, GRANT_REFRESH) == 0)
-        return has_fields(form, refresh, arena) ? NULL : "invalid_request";
-    return "unsupported_grant_type";
-}
-
 static void
 answer_token(struct call *call)
 {
-    struct arena arena;
     struct fail fail = { .status = 400, .retry_delay_ms = -1 };
 
     count(call, ROLE_TOKEN);
-    arena_init(&arena, FORM_BYTES);
-    fail.reason = judge_form(call->request->body, &arena);
-    arena_close(&arena);
+    fail.reason = credential_judge_grant(call->request->body);
     if (fail.reason == NULL)
         give_token(call);
     else

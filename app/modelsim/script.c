@@ -1,11 +1,12 @@
 /* script.c - see script.h. */
 #include "modelsim/script.h"
 
-#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_STEPS 16
+#define HEAD_BYTES  256
 
 void
 script_init(struct script *script)
@@ -110,4 +111,23 @@ script_whole(struct script *script, int status, const char *type)
     script->content_type = type;
     script->chunked = false;
     script->declared_bytes = script->bytes.len;
+}
+
+void
+script_prepend_head(struct script *script)
+{
+    struct script whole = *script;
+    char head[HEAD_BYTES];
+
+    snprintf(head, sizeof(head),
+             "HTTP/1.1 %d \r\nContent-Type: %s\r\nConnection: close\r\n\r\n",
+             script->status, script->content_type);
+    buf_init(&whole.bytes, SCRIPT_MAX_BYTES);
+    whole.steps = NULL;
+    whole.step_count = 0;
+    whole.step_capacity = 0;
+    script_add_text(&whole, head);
+    script_add(&whole, buf_cstr(&script->bytes), script->bytes.len);
+    script_close(script);
+    *script = whole;
 }

@@ -79,6 +79,10 @@ void script_add_json_take(struct script *script, json_t *value, size_t flags);
 /* Drops what the last step holds beyond its first half. */
 void script_halve_last(struct script *script);
 
+/* Puts status line and headers in front of the bytes, all in one step, for a
+ * writer without an HTTP library; the end of the connection ends the body. */
+void script_prepend_head(struct script *script);
+
 /* Makes the script a whole body of a known length: one step. */
 void script_whole(struct script *script, int status, const char *type);
 

@@ -1,7 +1,6 @@
 /* settings.c - see settings.h. */
 #include "modelsim/settings.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,12 +8,10 @@
 #include "base/str.h"
 #include "text/utf8.h"
 
-#define PAIR_BYTES      (SETTINGS_TEXT_BYTES * 3)
-#define DIRECTIVE_BEGIN "[[sim "
-#define DIRECTIVE_END   "]]"
-#define MAX_MS          86400000
-#define MAX_CHUNKS      100000
-#define MAX_TEXT_BYTES  (64 << 20)
+#define PAIR_BYTES     (SETTINGS_TEXT_BYTES * 3)
+#define MAX_MS         86400000
+#define MAX_CHUNKS     100000
+#define MAX_TEXT_BYTES (64 << 20)
 
 static const char *const role_names[ROLE_COUNT] = { "flash", "pro", "token" };
 
@@ -253,11 +250,11 @@ int
 settings_apply_directives(struct settings_all *all, const char *text,
                           struct err *err)
 {
-    while ((text = strstr(text, DIRECTIVE_BEGIN)) != NULL) {
+    while ((text = strstr(text, SETTINGS_DIRECTIVE_BEGIN)) != NULL) {
         const char *end;
 
-        text += strlen(DIRECTIVE_BEGIN);
-        end = strstr(text, DIRECTIVE_END);
+        text += strlen(SETTINGS_DIRECTIVE_BEGIN);
+        end = strstr(text, SETTINGS_DIRECTIVE_END);
         if (end == NULL)
             return err_set(err, ERR_INVALID, "a [[sim directive has no ]]");
         if (apply_pairs(all, text, (size_t)(end - text), " \t\r\n", err) == -1)

@@ -26,6 +26,10 @@
 #define SETTINGS_TEXT_BYTES 8192
 #define SETTINGS_NAME_BYTES 80
 
+/* Around a directive in a prompt. */
+#define SETTINGS_DIRECTIVE_BEGIN "[[sim "
+#define SETTINGS_DIRECTIVE_END   "]]"
+
 enum role { ROLE_FLASH, ROLE_PRO, ROLE_TOKEN, ROLE_COUNT };
 
 enum fault {

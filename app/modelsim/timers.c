@@ -1,7 +1,6 @@
 /* timers.c - see timers.h. */
 #include "modelsim/timers.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"

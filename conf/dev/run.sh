@@ -129,6 +129,7 @@ pause() {
 start() {
     name=$1
     shift
+    : >"$folder/log/$name.log"
     setsid "$@" >>"$folder/log/$name.log" 2>&1 </dev/null &
     eval "${name}_pid=$!"
 }
@@ -245,7 +246,7 @@ start_lighttpd() {
     export TANDEM_SNIPPET="$PWD/$folder/run/lighttpd.conf"
     export TANDEM_EMPTY="$folder/empty" TANDEM_UPLOADS="$folder/uploads"
     start lighttpd "$lighttpd" -D -f conf/dev/lighttpd.conf
-    until_ready lighttpd answers "http://127.0.0.1:$PORT/livez"
+    until_ready lighttpd answers "http://127.0.0.1:$PORT/readyz"
 }
 
 tell() {

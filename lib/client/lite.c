@@ -38,6 +38,7 @@ kind_of(int code)
     case SQLITE_CONSTRAINT:
     case SQLITE_MISMATCH:
     case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
         return ERR_INVALID;
     default:
         return ERR_SYSTEM;

@@ -23,8 +23,8 @@
 json_t *json_parse(const char *bytes, size_t len, size_t max_depth,
                    struct err *err) ATTR_MUST_CHECK;
 
-/* The same; *cleaned is set when something was mended and left alone otherwise.
- */
+/* The same, mending; *cleaned is set when anything was mended and left alone
+ * otherwise. */
 json_t *json_parse_lenient(const char *bytes, size_t len, size_t max_depth,
                            bool *cleaned, struct err *err) ATTR_MUST_CHECK;
 

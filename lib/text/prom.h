@@ -18,8 +18,9 @@
 enum buf_status prom_family(struct buf *out, const char *name, const char *type,
                             const char *help) ATTR_MUST_CHECK;
 
-/* name{labels} value.  suffix is "" or such as _sum; labels is a ready list such
- * as model="flash" (values through prom_append_label_value()), or NULL or "". */
+/* name{labels} value.  suffix is "" or such as _sum; labels is a ready list
+ * such as model="flash" (values through prom_append_label_value()), or NULL or
+ * "". */
 enum buf_status prom_sample(struct buf *out, const char *name,
                             const char *suffix, const char *labels,
                             double value) ATTR_MUST_CHECK;

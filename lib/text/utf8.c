@@ -31,6 +31,13 @@ lead_of(unsigned char byte)
     return (struct lead){ 3, 0x80, 0xbf };
 }
 
+/* Without U+0000, which counts as ill-formed. */
+static bool
+is_ascii(char c)
+{
+    return c != '\0' && (unsigned char)c < 0x80;
+}
+
 static bool
 is_continuation(char c)
 {
@@ -46,7 +53,7 @@ take_one(const char *bytes, size_t len, bool *is_good)
     const struct lead lead = lead_of(in[0]);
     size_t taken = 1;
 
-    *is_good = in[0] != 0 && in[0] < 0x80;
+    *is_good = is_ascii(bytes[0]);
     if (lead.following == 0)
         return 1;
     if (len < 2 || in[1] < lead.first_min || in[1] > lead.first_max)
@@ -58,21 +65,25 @@ take_one(const char *bytes, size_t len, bool *is_good)
     return taken;
 }
 
-/* The length of the clean text at the front. */
+/* The length of the clean text at the front; most of it is ASCII. */
 static size_t
 clean_length(const char *bytes, size_t len)
 {
     size_t done = 0;
 
-    while (done < len) {
+    for (;;) {
         bool is_good;
-        const size_t taken = take_one(bytes + done, len - done, &is_good);
+        size_t taken;
 
+        while (done < len && is_ascii(bytes[done]))
+            done++;
+        if (done == len)
+            return len;
+        taken = take_one(bytes + done, len - done, &is_good);
         if (!is_good)
-            break;
+            return done;
         done += taken;
     }
-    return done;
 }
 
 bool

@@ -66,7 +66,7 @@ def test_systemd_takes_the_units(tmp_path):
     for name in ("tandem.service", "tandem.socket"):
         text = (CONF / "systemd" / name).read_text()
         (tmp_path / name).write_text(
-            text.replace("/usr/local/bin/tandemd", "/bin/true"))
+            text.replace("/usr/local/sbin/tandemd", "/bin/true"))
     result = run("systemd-analyze", "verify", "--man=no",
                  tmp_path / "tandem.service", tmp_path / "tandem.socket")
     assert (result.returncode, result.stderr) == (0, "")

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import resource
 import signal
@@ -715,6 +716,44 @@ def test_times_are_kept(sim):
     last = time.monotonic() - begin
     assert 0.295 <= first < 0.45
     assert 0.495 <= last < 0.7
+
+
+async def ask_and_time(port, delay_ms, leaves_ms=None):
+    """How many seconds after its delay the answer came."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = json.dumps(prompt())
+    begin = time.monotonic()
+    writer.write((f"POST {FLASH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+                  f"t\r\nX-Sim: chunks=1,delay_ms={delay_ms}\r\n"
+                  f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+    try:
+        if leaves_ms is not None:
+            await asyncio.sleep(leaves_ms / 1000)
+            return 0.0
+        await reader.readuntil(b"\r\n0\r\n\r\n")
+        return time.monotonic() - begin - delay_ms / 1000
+    finally:
+        writer.close()
+
+
+async def ask_at_many_times(port):
+    """Half of them leave, the last to come first."""
+    dice = random.Random(5)
+    stay = [ask_and_time(port, dice.randrange(300, 900)) for _ in range(200)]
+    leave = [ask_and_time(port, delay_ms, leaves_ms=1100 - delay_ms)
+             for delay_ms in range(600, 1000, 2)]
+    both = stay + leave
+    dice.shuffle(both)
+    return await asyncio.gather(*both)
+
+
+def test_many_requests_wait_each_for_its_own_time(sim):
+    late = asyncio.run(ask_at_many_times(sim.port))
+    assert -0.002 < min(late)
+    assert max(late) < 0.15
+    wait_until(lambda: sim.stats("flash")["open"] == 0)
+    stats = sim.stats("flash")
+    assert (stats["completions"], stats["aborted"]) == (200, 200)
 
 
 # ---- faults ---------------------------------------------------------------

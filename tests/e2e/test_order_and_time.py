@@ -14,10 +14,8 @@ def server(request):
         yield stack
 
 
-@pytest.mark.parametrize("how", ["http", "http2"])
+@pytest.mark.parametrize("server, how", WAYS, indirect=["server"])
 def test_each_event_arrives_when_its_model_has_answered(server, how):
-    if (server.web, how) not in WAYS:
-        pytest.skip("Apache's HTTP/2 is not among the shipped snippets")
     answer = server.ask(sim=SIM, how=how)
     assert answer.names() == ["preliminary", "final", "done"]
     assert 0.25 <= answer.event("preliminary").at <= 0.6

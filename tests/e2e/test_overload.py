@@ -106,12 +106,24 @@ def test_a_crowd_that_comes_at_once_is_refused_too(crowded):
     crowded.sim.reset()
 
 
+def test_as_many_callers_as_workers_are_never_told_that_all_are_busy():
+    """Each asks again as soon as it has seen its end."""
+    instant = "delay_ms=0 chunk_ms=0 chunks=1"
+    with Stack(web=None, env={"STREAM_WORKERS_MIN": "4",
+                              "STREAM_WORKERS_MAX": "4"}) as stack:
+        for _ in range(100):
+            streams = [stack.open(sim=instant) for _ in range(4)]
+            assert drain(streams, 10) == []
+            assert [one.status for one in streams] == [200] * 4
+        assert stack.metric("overloaded_total") == 0
+
+
 def test_workers_come_with_the_crowd_and_go_when_it_has_gone():
     with Stack(web=None, env={
             "STREAM_WORKERS_MIN": "2", "STREAM_WORKERS_MAX": "24",
             "STREAM_WORKERS_SPARE": "2", "WORKER_IDLE_S": "0.3"}) as stack:
         def count():
-            return stack.metric("workers", pool="stream")
+            return stack.metric("workers_total", pool="stream")
         wait_until(lambda: 2 <= count() <= 4, 5)
         streams = []
         for _ in range(20):

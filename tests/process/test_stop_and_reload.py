@@ -110,7 +110,7 @@ def test_sighup_cuts_none_of_twenty_streams_and_the_new_file_is_in_force():
 @pytest.mark.parametrize("line, reason", [
     ("FLASH_TIMEOUT_S=0", "FLASH_TIMEOUT_S"),
     ("FLASH_TIMOUT_S=5", "FLASH_TIMEOUT_S"),
-    ("nonsense", "nonsense"),
+    ("nonsense", "KEY=value"),
 ])
 def test_a_broken_new_file_changes_nothing_and_says_where(line, reason):
     with Stack(web=None, config={"LOG_LEVEL": "INFO"}) as stack:

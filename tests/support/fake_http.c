@@ -298,10 +298,20 @@ listen_somewhere(int *port)
     return fd;
 }
 
+/* A test that crashes leaves no server behind. */
+static void
+die_with(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+}
+
 struct fake_http *
 fake_http_start(const struct fake_route *routes)
 {
     struct fake_http *server = calloc(1, sizeof(*server));
+    const pid_t parent = getpid();
     int listener;
 
     assert_non_null(server);
@@ -313,7 +323,7 @@ fake_http_start(const struct fake_route *routes)
     server->pid = fork();
     assert_true(server->pid >= 0);
     if (server->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        die_with(parent);
         serve(server, listener);
     }
     close(listener);

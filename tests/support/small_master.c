@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -358,13 +359,27 @@ small_master_stop(struct small_master *sm, int signo)
     return small_master_wait(sm);
 }
 
+/* The board may show children that died after their master did; by now their
+ * pids may be a stranger's. */
+static bool
+runs_this_program(pid_t pid)
+{
+    struct stat ours, theirs;
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+    return stat("/proc/self/exe", &ours) == 0 && stat(path, &theirs) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
 static void
 kill_children(const struct small_master *sm)
 {
     for (size_t i = 0; i < SMALL_SLOTS; i++) {
         const struct board_view view = board_look(sm->board, i);
 
-        if (view.stage != BOARD_FREE && view.pid > 0)
+        if (view.stage != BOARD_FREE && view.pid > 0 &&
+            runs_this_program(view.pid))
             kill(view.pid, SIGKILL);
     }
 }
@@ -375,8 +390,8 @@ small_master_close(struct small_master *sm)
     if (sm->pid != 0) { /* a test has failed on the way */
         kill(sm->pid, SIGKILL);
         waitpid(sm->pid, NULL, 0);
-        kill_children(sm);
     }
+    kill_children(sm);
     fd_close(&sm->pools[0].listen_fd);
     unlink(sm->socket_path);
     unlink(sm->log_path);

@@ -195,6 +195,7 @@ class Stack:
                  start=True):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="td-"))
         self.folder.chmod(0o755)
+        (self.folder / "state").mkdir(mode=0o700)
         self.web = web
         self.build = pathlib.Path(build)
         self.env = dict(env or {})
@@ -256,6 +257,7 @@ class Stack:
             "CONTROL_SOCKET": str(self.folder / "control.sock"),
             "SCRIBE_SOCKET": str(self.folder / "scribe.sock"),
             "GEMINI_API_KEY": "simulated-key-0123456789",
+            "LOG_LEVEL": "DEBUG",
             "GEMINI_BASE_URL": f"http://{host}:{port}",
             **self.env})
 
@@ -286,7 +288,7 @@ class Stack:
 
     def _answers(self):
         with contextlib.suppress(OSError, TooLate):
-            return self.control("/livez").status == 200
+            return self.control("/readyz").status == 200
 
     def start_web(self):
         """The shipped snippets are what is tested."""
@@ -384,15 +386,16 @@ class Stack:
         """The sum of all series of that name that have these labels."""
         answer = self.control("/metrics")
         assert answer.status == 200, answer
-        total = 0
+        values = []
         for line in answer.body.decode().splitlines():
             found = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
             if not found or found.group(1) != name:
                 continue
             if all(f'{label}="{value}"' in (found.group(2) or "")
                    for label, value in labels.items()):
-                total += float(found.group(3))
-        return total
+                values.append(float(found.group(3)))
+        assert values, f"no series {name} with {labels}"
+        return sum(values)
 
     def tandemctl(self, *arguments):
         return subprocess.run(
@@ -400,11 +403,12 @@ class Stack:
             text=True, timeout=60, env=self.tandem_environment(),
             check=False)
 
-    def workers(self, role):
-        """Pids of tandemd's children, as their own log lines tell."""
+    def workers(self, pool):
+        """Pids of living children of a pool: the master tells (at DEBUG)."""
         alive = set(session_of(self.tandemd.pid))
-        return sorted({line["pid"] for line in self.log.lines(role=role)
-                       if line["pid"] in alive})
+        told = re.findall(rf"pool={pool} child_slot=\d+ child_pid=(\d+)",
+                          self.tandemd.text())
+        return [pid for pid in map(int, told) if pid in alive]
 
     # ---- the end ----
 

@@ -158,6 +158,7 @@ read_port(int fd)
 static struct peer
 start_peer(const char *name)
 {
+    const pid_t parent = getpid();
     struct peer peer;
     char cert[64], key[64];
     int output[2];
@@ -169,7 +170,8 @@ start_peer(const char *name)
     assert_true(peer.pid >= 0);
     if (peer.pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (chdir(folder) == 0 && dup2(output[1], 1) == 1 &&
+        if (getppid() == parent && chdir(folder) == 0 &&
+            dup2(output[1], 1) == 1 &&
             freopen("/dev/null", "w", stderr) != NULL)
             execlp("openssl", "openssl", "s_server", "-accept", "127.0.0.1:0",
                    "-cert", cert, "-key", key, "-www", (char *)NULL);

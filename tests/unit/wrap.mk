@@ -6,7 +6,7 @@ WRAP_test_fcgi := -Wl,--wrap=calloc -Wl,--wrap=realloc
 WRAP_test_utf8 := -Wl,--wrap=realloc
 WRAP_test_json := -Wl,--wrap=realloc
 WRAP_test_http := -Wl,--wrap=calloc
-WRAP_test_sse := -Wl,--wrap=realloc
+WRAP_test_sse_stream := -Wl,--wrap=realloc
 WRAP_test_uri := -Wl,--wrap=calloc
 WRAP_test_prom := -Wl,--wrap=realloc
 WRAP_test_sock := -Wl,--wrap=chmod

@@ -1,0 +1,64 @@
+/* command.c - see command.h. */
+#include "tandemctl/command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum command_exit
+command_complain(const char *fmt, ...)
+{
+    va_list args;
+
+    fputs("tandemctl: ", stderr);
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return COMMAND_FAILED;
+}
+
+enum command_exit
+command_ledger_failed(const char *ledger, const struct err *err)
+{
+    command_complain("cannot read the ledger %s: %s", ledger, err->text);
+    if (err->kind == ERR_SYSTEM)
+        fputs("Run it as root or as the user that tandemd runs as; SQLite "
+              "needs to write next to\nthe file even to read it.\n",
+              stderr);
+    else
+        fputs("Name the ledger with --ledger FILE, or its folder in "
+              "STATE_DIR.\n",
+              stderr);
+    return COMMAND_FAILED;
+}
+
+bool
+command_print_json(const json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT);
+
+    if (text == NULL)
+        return false;
+    puts(text);
+    free(text);
+    return true;
+}
+
+void
+command_print_text(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        const unsigned char byte = (unsigned char)text[i];
+        /* U+0080 to U+009F are C2 80 to C2 9F. */
+        const bool is_c1 = byte == 0xc2 && i + 1 < len &&
+                           ((unsigned char)text[i + 1] & 0xe0) == 0x80;
+
+        if (is_c1)
+            printf("\\u%04x", (unsigned)(unsigned char)text[++i]);
+        else if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f)
+            printf("\\u%04x", (unsigned)byte);
+        else
+            putchar(byte);
+    }
+}

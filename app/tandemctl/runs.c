@@ -1,0 +1,124 @@
+/* runs.c - tandemctl runs: the newest runs, one to a line. */
+#include "tandemctl/command.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ledger/reader.h"
+#include "text/json.h"
+
+#define PAGE_SIZE 200
+
+static const char *
+text_of(const json_t *run, const char *key)
+{
+    const char *text = json_get_string(run, key);
+
+    return text != NULL ? text : "-";
+}
+
+/* Whole seconds are enough for a list. */
+static void
+print_time(const json_t *run)
+{
+    const char *text = text_of(run, "created_at");
+
+    if (strlen(text) >= 19)
+        printf("%.10s %.8s", text, text + 11);
+    else
+        printf("%-19s", text);
+}
+
+static void
+print_ms(const json_t *run, const char *key)
+{
+    if (json_is_integer(json_object_get(run, key)))
+        printf("  %8" PRId64, json_get_int(run, key, 0));
+    else
+        printf("  %8s", "-");
+}
+
+static void
+print_heading(void)
+{
+    printf("%-36s  %-19s  %-9s  %-10s  %8s  %8s  %8s  %s\n", "RUN",
+           "STARTED (UTC)", "STATUS", "SALVAGE", "TOTAL ms", "FLASH ms",
+           "PRO ms", "USER");
+}
+
+static void
+print_run(const json_t *run)
+{
+    const char *user = text_of(run, "user_id");
+
+    printf("%-36s  ", text_of(run, "id"));
+    print_time(run);
+    printf("  %-9s  %-10s", text_of(run, "status"), text_of(run, "salvage"));
+    print_ms(run, "total_ms");
+    print_ms(run, "flash_latency_ms");
+    print_ms(run, "pro_latency_ms");
+    fputs("  ", stdout);
+    command_print_text(user, strlen(user));
+    putchar('\n');
+}
+
+static bool
+print_page(const json_t *page, bool as_json)
+{
+    size_t i;
+    json_t *run;
+
+    json_array_foreach (page, i, run) {
+        if (!as_json)
+            print_run(run);
+        else if (!command_print_json(run))
+            return false;
+    }
+    return true;
+}
+
+static enum command_exit
+print_runs(struct reader *reader, const struct command_options *options)
+{
+    struct reader_cursor cursor = { .set = false };
+    size_t left = options->limit;
+
+    do {
+        const struct reader_cursor after = cursor;
+        const size_t want = left < PAGE_SIZE ? left : PAGE_SIZE;
+        struct err err = { 0 };
+        json_t *page = reader_list(reader, want, &after, &cursor, &err);
+        bool printed;
+
+        if (page == NULL)
+            return command_ledger_failed(options->ledger, &err);
+        if (!after.set && !options->json && json_array_size(page) > 0)
+            print_heading();
+        printed = print_page(page, options->json);
+        left -= json_array_size(page);
+        json_decref(page);
+        if (!printed)
+            return command_complain("not enough memory");
+    } while (cursor.set && left > 0);
+    if (left == options->limit && !options->json)
+        puts("No runs yet.");
+    else if (cursor.set && !options->json)
+        printf("There are older runs: --limit N shows more than %zu.\n",
+               options->limit);
+    return COMMAND_OK;
+}
+
+enum command_exit
+command_runs(const struct command_options *options)
+{
+    struct err err = { 0 };
+    struct reader *reader = reader_open(options->ledger, &err);
+    enum command_exit code;
+
+    if (reader == NULL)
+        return command_ledger_failed(options->ledger, &err);
+    code = print_runs(reader, options);
+    reader_close(reader);
+    return code;
+}

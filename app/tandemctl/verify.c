@@ -1,0 +1,194 @@
+/* verify.c - tandemctl verify: is the ledger what was written? */
+#include "tandemctl/command.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "ledger/verify.h"
+
+#define PROGRESS_AFTER_MS 1000
+#define PROGRESS_EVERY_MS 200
+
+struct telling {
+    bool json;
+    bool memory_short;
+    bool to_terminal;
+    bool progress_shown;
+    int64_t next_progress_mono_ms;
+};
+
+static void
+clear_progress(struct telling *telling)
+{
+    if (telling->progress_shown)
+        fputs("\r\033[K", stderr);
+    telling->progress_shown = false;
+}
+
+/* ---- JSON lines -------------------------------------------------------- */
+
+static void
+print_line_take(struct telling *telling, json_t *line)
+{
+    if (line == NULL || !command_print_json(line))
+        telling->memory_short = true;
+    json_decref(line);
+}
+
+static const char *
+weight_name(enum verify_weight weight)
+{
+    return weight == VERIFY_FINDING ? "finding" : "note";
+}
+
+static json_t *
+idx_or_null(int64_t idx)
+{
+    return idx >= 0 ? json_integer(idx) : json_null();
+}
+
+static void
+print_report_json(struct telling *telling, const struct verify_report *report)
+{
+    print_line_take(telling,
+                    json_pack("{s:s, s:s, s:s?, s:o, s:s?, s:s?, s:s}", "type",
+                              weight_name(report->weight), "check",
+                              report->check, "log_id", report->log_id, "idx",
+                              idx_or_null(report->idx), "run_id",
+                              report->run_id, "part", report->part, "text",
+                              report->text));
+}
+
+/* ---- lines for people -------------------------------------------------- */
+
+static void
+print_word(const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    printf(" %s=", name);
+    for (; *value != '\0'; value++) /* a tampered id may hold anything */
+        putchar(*value > ' ' && *value < 0x7f ? *value : '?');
+}
+
+static void
+print_report(const struct verify_report *report)
+{
+    printf("%-7s %-10s", weight_name(report->weight), report->check);
+    print_word("log_id", report->log_id);
+    if (report->idx >= 0)
+        printf(" idx=%" PRId64, report->idx);
+    print_word("run_id", report->run_id);
+    print_word("part", report->part);
+    printf(": %s\n", report->text);
+}
+
+/* ---- what the verification tells --------------------------------------- */
+
+static void
+on_report(void *arg, const struct verify_report *report)
+{
+    struct telling *telling = arg;
+
+    clear_progress(telling);
+    if (telling->json)
+        print_report_json(telling, report);
+    else
+        print_report(report);
+}
+
+static void
+on_head(void *arg, const struct verify_head *newest)
+{
+    struct telling *telling = arg;
+    char log_id[UUID_TEXT_LEN], root[2 * ENTRY_HASH_LEN + 1];
+
+    clear_progress(telling);
+    uuid_format(&newest->log_id, log_id);
+    str_to_hex(newest->root, ENTRY_HASH_LEN, root);
+    if (telling->json)
+        print_line_take(telling,
+                        json_pack("{s:s, s:s, s:I, s:s, s:b}", "type", "head",
+                                  "log_id", log_id, "size",
+                                  (json_int_t)newest->size, "root", root,
+                                  "closed", newest->closed ? 1 : 0));
+    else
+        printf("head %s:%" PRId64 ":%s\n", log_id, newest->size, root);
+}
+
+static void
+on_progress(void *arg, int64_t done, int64_t total)
+{
+    struct telling *telling = arg;
+    const int64_t now_mono_ms = clock_mono_ms();
+
+    if (!telling->to_terminal || now_mono_ms < telling->next_progress_mono_ms)
+        return;
+    telling->next_progress_mono_ms = now_mono_ms + PROGRESS_EVERY_MS;
+    telling->progress_shown = true;
+    fprintf(stderr, "\r%" PRId64 " of %" PRId64 " entries", done, total);
+}
+
+static const char *
+plural(int64_t count, const char *one, const char *many)
+{
+    return count == 1 ? one : many;
+}
+
+static void
+print_summary(struct telling *telling, const struct verify_counts *counts)
+{
+    if (telling->json) {
+        print_line_take(
+            telling,
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "type", "summary",
+                      "entries", (json_int_t)counts->entries, "logs",
+                      (json_int_t)counts->logs, "runs",
+                      (json_int_t)counts->runs, "contents",
+                      (json_int_t)counts->contents, "open_runs",
+                      (json_int_t)counts->open_runs, "findings",
+                      (json_int_t)counts->findings));
+        return;
+    }
+    printf("%" PRId64 " %s in %" PRId64 " %s, %" PRId64 " %s (%" PRId64
+           " open), %" PRId64 " %s: ",
+           counts->entries, plural(counts->entries, "entry", "entries"),
+           counts->logs, plural(counts->logs, "log", "logs"), counts->runs,
+           plural(counts->runs, "run", "runs"), counts->open_runs,
+           counts->contents, plural(counts->contents, "text", "texts"));
+    if (counts->findings == 0)
+        puts("nothing was changed.");
+    else
+        printf("%" PRId64 " %s.\n", counts->findings,
+               plural(counts->findings, "finding", "findings"));
+}
+
+enum command_exit
+command_verify(const struct command_options *options)
+{
+    struct telling telling = {
+        .json = options->json,
+        .to_terminal = !options->json && isatty(STDERR_FILENO) == 1,
+        .next_progress_mono_ms = clock_mono_ms() + PROGRESS_AFTER_MS,
+    };
+    const struct verify_watcher watcher = { .arg = &telling,
+                                            .report = on_report,
+                                            .head = on_head,
+                                            .progress = on_progress };
+    struct verify_counts counts;
+    struct err err = { 0 };
+
+    if (verify_run(options->ledger, options->heads, options->head_count,
+                   &watcher, &counts, &err) == -1) {
+        clear_progress(&telling);
+        return command_ledger_failed(options->ledger, &err);
+    }
+    clear_progress(&telling);
+    print_summary(&telling, &counts);
+    if (telling.memory_short)
+        return command_complain("not enough memory");
+    return counts.findings == 0 ? COMMAND_OK : COMMAND_NEGATIVE;
+}
