@@ -95,7 +95,12 @@ $(B)/modelsim: $(call obj,$(MODELSIM_C)) $(B)/lib.a
 	@echo "  link $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd $(LIBS)
 
-$(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(SUPPORT_C)) $(B)/app.a $(B)/lib.a
+# An archive, so that a test gets only what it uses and may replace the rest.
+$(B)/support.a: $(call obj,$(SUPPORT_C))
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(B)/unit/%: $(B)/tests/unit/%.o $(B)/support.a $(B)/app.a $(B)/lib.a
 	@mkdir -p $(@D)
 	@echo "  link $@"
 	@$(CC) $(LDFLAGS) $(WRAP_$*) -o $@ $^ -lcmocka $(LIBS)

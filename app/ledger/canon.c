@@ -166,12 +166,6 @@ canon_next_element(struct canon *in)
     return next_member(in, ']', first);
 }
 
-bool
-canon_key_is(const struct canon_text *key, const char *name)
-{
-    return strlen(name) == key->len && memcmp(key->bytes, name, key->len) == 0;
-}
-
 /* ---- values ------------------------------------------------------------ */
 
 void

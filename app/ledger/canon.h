@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define CANON_MAX_DEPTH 16
 
@@ -68,7 +69,11 @@ bool canon_next_key(struct canon *in, struct canon_text *key);
 void canon_array(struct canon *in);
 bool canon_next_element(struct canon *in);
 
-bool canon_key_is(const struct canon_text *key, const char *name);
+static inline bool
+canon_key_is(const struct canon_text *key, const char *name)
+{
+    return strlen(name) == key->len && memcmp(key->bytes, name, key->len) == 0;
+}
 
 /* ---- values: each fails on another type ---- */
 
