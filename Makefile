@@ -67,10 +67,10 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_C))
 all: programs
 
 programs: deps
-	@$(MAKE) --no-print-directory $(PROGRAMS)
+	@$(MAKE) -s --no-print-directory $(PROGRAMS)
 
 unit: deps
-	@$(MAKE) --no-print-directory $(UNIT_TESTS)
+	@$(MAKE) -s --no-print-directory $(UNIT_TESTS)
 
 deps:
 	@conf/dev/deps.sh

@@ -87,8 +87,7 @@ canon_peek(const struct canon *in)
     case '{':
         return CANON_OBJECT;
     default:
-        return is_digit(*in->at) || *in->at == '-' ? CANON_INT
-                                                   : CANON_NOTHING;
+        return is_digit(*in->at) || *in->at == '-' ? CANON_INT : CANON_NOTHING;
     }
 }
 

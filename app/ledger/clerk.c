@@ -335,8 +335,12 @@ clerk_turn(struct clerk *clerk)
     send_waiting(clerk);
     receive(clerk);
     if (clerk->state == CLERK_WAITING &&
-        clock_mono_ms() >= clerk->deadline_mono_ms)
+        clock_mono_ms() >= clerk->deadline_mono_ms) {
+        if (clerk->reason[0] == '\0')
+            snprintf(clerk->reason, sizeof(clerk->reason),
+                     "the scribe did not answer in time");
         give_up(clerk, CLERK_LATE);
+    }
 }
 
 enum clerk_state

@@ -4,8 +4,8 @@
  *     clerk = clerk_new(path, &err);                once per worker
  *     clerk_submit(clerk, &record, deadline, &err);
  *     while (clerk_state(clerk) == CLERK_WAITING) {
- *         poll clerk_fd() for clerk_events(), at most until clerk_wake_mono_ms()
- *         clerk_turn(clerk);
+ *         poll clerk_fd() for clerk_events(), at most until
+ * clerk_wake_mono_ms() clerk_turn(clerk);
  *     }
  *     clerk_receipt(clerk) when CLERK_RECORDED
  *     clerk_free(clerk);
@@ -29,11 +29,11 @@
 struct clerk;
 
 enum clerk_state {
-    CLERK_IDLE,     /* nothing submitted */
+    CLERK_IDLE, /* nothing submitted */
     CLERK_WAITING,
     CLERK_RECORDED, /* durable: see clerk_receipt() */
     CLERK_REFUSED,  /* the scribe will not have it: see clerk_reason() */
-    CLERK_LATE,     /* the deadline passed first; it may or may not be written */
+    CLERK_LATE, /* the deadline passed first; it may or may not be written */
 };
 
 /* path is copied.  Connects when first needed. */

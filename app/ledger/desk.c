@@ -8,7 +8,7 @@
 #include "sys/log.h"
 #include "text/json.h"
 
-#define MAX_FACTS_DEPTH 8
+#define MAX_FACTS_DEPTH  8
 #define MISSES_TO_ORPHAN 2
 #define QUIET_MS         1000 /* after a failed write, for orphans */
 
@@ -139,8 +139,7 @@ batch_is_full(const struct desk *desk)
 }
 
 static void
-refuse(struct link *link, const struct frame_record *record,
-       const char *reason)
+refuse(struct link *link, const struct frame_record *record, const char *reason)
 {
     char run_id[UUID_TEXT_LEN];
 
@@ -190,14 +189,14 @@ answer_again(struct desk *desk, struct link *link,
 }
 
 static enum desk_decision
-decide_accepted(struct desk *desk, struct link *link,
-                const struct frame *frame, const struct frame_record *record)
+decide_accepted(struct desk *desk, struct link *link, const struct frame *frame,
+                const struct frame_record *record)
 {
     struct entry_receipt receipt;
     struct err err = { 0 };
 
-    switch (desk->store->ops->find(desk->store, &record->run_id,
-                                   ENTRY_ACCEPTED, &receipt, &err)) {
+    switch (desk->store->ops->find(desk->store, &record->run_id, ENTRY_ACCEPTED,
+                                   &receipt, &err)) {
     case STORE_FOUND:
         return answer_again(desk, link, record, &receipt);
     case STORE_FAILED:
@@ -211,8 +210,8 @@ decide_accepted(struct desk *desk, struct link *link,
 }
 
 static enum desk_decision
-decide_finished(struct desk *desk, struct link *link,
-                const struct frame *frame, const struct frame_record *record)
+decide_finished(struct desk *desk, struct link *link, const struct frame *frame,
+                const struct frame_record *record)
 {
     struct store *store = desk->store;
     struct entry_receipt receipt;
@@ -262,15 +261,14 @@ orphan_facts(const json_t *accepted)
     static const char *const repeated[] = { "started_at", "principal",
                                             "user_id", "flash_model",
                                             "pro_model" };
-    json_t *facts = json_pack("{s:s, s:s}", "status", "orphaned", "reason",
-                              "worker_lost");
+    json_t *facts =
+        json_pack("{s:s, s:s}", "status", "orphaned", "reason", "worker_lost");
 
     for (size_t i = 0; facts != NULL && i < ARRAY_LEN(repeated); i++) {
         json_t *value = json_object_get(accepted, repeated[i]);
-        const int set = value == NULL ? json_object_set_new(facts, repeated[i],
-                                                            json_null())
-                                      : json_object_set(facts, repeated[i],
-                                                        value);
+        const int set =
+            value == NULL ? json_object_set_new(facts, repeated[i], json_null())
+                          : json_object_set(facts, repeated[i], value);
 
         if (set == -1) {
             json_decref(facts);
@@ -281,8 +279,7 @@ orphan_facts(const json_t *accepted)
 }
 
 static json_t *
-read_orphan_facts(struct desk *desk, const struct uuid *run_id,
-                  struct err *err)
+read_orphan_facts(struct desk *desk, const struct uuid *run_id, struct err *err)
 {
     json_t *accepted = NULL;
     json_t *facts = NULL;
@@ -312,8 +309,8 @@ take_orphan(struct desk *desk, const struct run *run)
     item->facts = read_orphan_facts(desk, &run->id, &err);
     if (item->facts != NULL) {
         item->link = NULL;
-        item->from = (struct frame_record){ .kind = ENTRY_ORPHANED,
-                                            .run_id = run->id };
+        item->from =
+            (struct frame_record){ .kind = ENTRY_ORPHANED, .run_id = run->id };
         desk->item_count++;
         return;
     }
@@ -415,12 +412,12 @@ desk_flush(struct desk *desk)
     for (size_t i = 0; i < desk->item_count; i++) {
         const struct desk_item *item = &desk->items[i];
 
-        records[i] = (struct entry_record){ .kind = item->from.kind,
-                                            .run_id = item->from.run_id,
-                                            .facts = item->facts,
-                                            .parts = item->from.parts,
-                                            .part_count =
-                                                item->from.part_count };
+        records[i] =
+            (struct entry_record){ .kind = item->from.kind,
+                                   .run_id = item->from.run_id,
+                                   .facts = item->facts,
+                                   .parts = item->from.parts,
+                                   .part_count = item->from.part_count };
     }
     logbook_write(desk->book, records, desk->item_count, results);
     tally.commit_us = clock_mono_us() - begin_mono_us;

@@ -2,13 +2,12 @@
  * desk - where records are decided on, and open runs are looked after.
  *
  *     desk_init(&desk, store, book, board);
- *     desk_record(desk, link, &frame)    one record: into the batch, answered at
- *                                        once, or to be brought again later
- *     desk_open_run(desk, link, &run)    a connection claims a run
- *     desk_link_gone(desk, link)         its run is unclaimed now
- *     desk_check_runs(desk)              every DESK_CHECK_MS: who was left alone?
- *     desk_flush(desk)                   writes the batch, answers everybody
- *     desk_close(&desk);
+ *     desk_record(desk, link, &frame)    one record: into the batch, answered
+ * at once, or to be brought again later desk_open_run(desk, link, &run)    a
+ * connection claims a run desk_link_gone(desk, link)         its run is
+ * unclaimed now desk_check_runs(desk)              every DESK_CHECK_MS: who was
+ * left alone? desk_flush(desk)                   writes the batch, answers
+ * everybody desk_close(&desk);
  *
  * The rules: a record that is there already gets its first receipt.  `finished`
  * needs an accepted run that is still open.  A run that no connection claims

@@ -2,15 +2,16 @@
  * entry - the words and shapes of the ledger that its two ends share.
  *
  * An entry is a fact without personal text.  Its body is canonical JSON
- * (json_write_canonical()): the facts the caller gave plus what the scribe adds,
+ * (json_write_canonical()): the facts the caller gave plus what the scribe
+ * adds,
  *
  *     v idx kind log_id recorded_at run_id content
  *
  * where recorded_at is RFC 3339 with microseconds, run_id is null for entries
  * about the log itself, and content lists each part as {part, sha256, len,
  * cleaned}: sha256 = SHA-256(0x03 || salt || bytes), lower-case hex.
- * leaf_hash = SHA-256(0x00 || body) as in RFC 6962, so that the entries of a log
- * are the leaves of a Merkle tree.
+ * leaf_hash = SHA-256(0x00 || body) as in RFC 6962, so that the entries of a
+ * log are the leaves of a Merkle tree.
  */
 #ifndef LEDGER_ENTRY_H
 #define LEDGER_ENTRY_H
@@ -23,7 +24,7 @@
 
 #include "base/uuid.h"
 
-#define ENTRY_FORMAT    1  /* v */
+#define ENTRY_FORMAT    1 /* v */
 #define ENTRY_HASH_LEN  32
 #define ENTRY_SALT_LEN  32
 #define ENTRY_MAX_PARTS 8

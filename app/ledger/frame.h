@@ -72,8 +72,7 @@ struct frame_answer {
 };
 
 /* Looks at the first frame of bytes. */
-enum frame_status frame_look(const void *bytes, size_t len,
-                             struct frame *frame,
+enum frame_status frame_look(const void *bytes, size_t len, struct frame *frame,
                              struct err *err) ATTR_MUST_CHECK;
 
 /* ---- reading: -1 on ERR_INVALID ---- */

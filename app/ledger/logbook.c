@@ -27,8 +27,8 @@ struct logbook {
  * the leaves to *tree.  Returns how many; entries[i] is of records[i] when
  * there is one. */
 static size_t
-seal_all(struct logbook *book, const struct entry_record *records,
-         size_t count, struct merkle *tree, const struct seal **entries,
+seal_all(struct logbook *book, const struct entry_record *records, size_t count,
+         struct merkle *tree, const struct seal **entries,
          struct logbook_result *results)
 {
     const int64_t now_unix_us = clock_unix_us();
@@ -162,9 +162,8 @@ write_opened(struct logbook *book, const char *host, struct err *err)
     if (previous == NULL)
         return -1;
     return write_own_take(book, ENTRY_LOG_OPENED,
-                          json_pack("{s:s, s:o, s:i}", "host", host,
-                                    "previous", previous, "scribe_pid",
-                                    (int)getpid()),
+                          json_pack("{s:s, s:o, s:i}", "host", host, "previous",
+                                    previous, "scribe_pid", (int)getpid()),
                           err);
 }
 
@@ -213,8 +212,8 @@ logbook_close(struct logbook *book, struct err *err)
     if (merkle_root(&book->tree, root, err) == -1)
         return -1;
     str_to_hex(root, sizeof(root), hex);
-    facts = json_pack("{s:I, s:s, s:{s:I, s:I, s:I}}", "size",
-                      (json_int_t)size, "root", hex, "entries", "accepted",
+    facts = json_pack("{s:I, s:s, s:{s:I, s:I, s:I}}", "size", (json_int_t)size,
+                      "root", hex, "entries", "accepted",
                       (json_int_t)counts[ENTRY_ACCEPTED], "finished",
                       (json_int_t)counts[ENTRY_FINISHED], "orphaned",
                       (json_int_t)counts[ENTRY_ORPHANED]);

@@ -3,7 +3,8 @@
  *
  *     struct merkle tree = { 0 };
  *     merkle_append(&tree, leaf_hash, &err);      leaf by leaf, from idx 0
- *     merkle_root(&tree, root, &err);             at any size, any number of times
+ *     merkle_root(&tree, root, &err);             at any size, any number of
+ * times
  *
  * The tree of RFC 6962: node = SHA-256(0x01 || left || right), the left
  * subtree as large a power of two as fits.  Only the roots of the complete
@@ -23,8 +24,8 @@
 
 /* Open because callers embed it; plain bytes, so a copy is a snapshot. */
 struct merkle {
-    int64_t size;  /* leaves so far */
-    size_t height; /* subtrees held */
+    int64_t size;                                        /* leaves so far */
+    size_t height;                                       /* subtrees held */
     uint8_t subtrees[MERKLE_MAX_HEIGHT][ENTRY_HASH_LEN]; /* largest first */
 };
 

@@ -182,8 +182,8 @@ listed_run(struct lite_stmt *stmt)
     failed |= json_object_set_new(run, "id", json_of_column(stmt, LIST_ID));
     failed |= json_object_set_new(run, "created_at",
                                   json_of_time(stmt, LIST_STARTED_AT));
-    failed |= json_object_set_new(run, "status",
-                                  json_of_column(stmt, LIST_STATUS));
+    failed |=
+        json_object_set_new(run, "status", json_of_column(stmt, LIST_STATUS));
     for (size_t i = 0; i < ARRAY_LEN(plain_members); i++)
         failed |= json_object_set_new(
             run, plain_members[i],
@@ -202,8 +202,9 @@ note_cursor(struct lite_stmt *stmt, struct reader_cursor *cursor,
 
     cursor->started_unix_us = lite_int(stmt, LIST_STARTED_AT);
     if (id == NULL || uuid_parse(id, &cursor->run_id) == -1)
-        return err_set(err, ERR_SYSTEM, "the ledger holds an id that is no "
-                                        "UUID: run tandemctl verify");
+        return err_set(err, ERR_SYSTEM,
+                       "the ledger holds an id that is no "
+                       "UUID: run tandemctl verify");
     return 0;
 }
 

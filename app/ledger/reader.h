@@ -42,8 +42,8 @@ json_t *reader_list(struct reader *reader, size_t limit,
                     struct err *err) ATTR_MUST_CHECK;
 
 /* One run with its entries: {id, status, entries: [{log_id, idx, recorded_at,
- * kind, leaf_hash, body (object)}], content: {part: text}}.  JSON null when there
- * is no such run; NULL on error. */
+ * kind, leaf_hash, body (object)}], content: {part: text}}.  JSON null when
+ * there is no such run; NULL on error. */
 json_t *reader_get(struct reader *reader, const struct uuid *run_id,
                    struct err *err) ATTR_MUST_CHECK;
 

@@ -103,8 +103,7 @@ static json_t *
 new_frame_take(const struct seal *seal, json_t *content, struct err *err)
 {
     static const struct uuid none = { { 0 } };
-    const bool about_log =
-        memcmp(&seal->run_id, &none, sizeof(none)) == 0;
+    const bool about_log = memcmp(&seal->run_id, &none, sizeof(none)) == 0;
     char log_id[UUID_TEXT_LEN], run_id[UUID_TEXT_LEN];
     char recorded_at[CLOCK_UTC_LEN];
     json_t *frame;
@@ -112,9 +111,9 @@ new_frame_take(const struct seal *seal, json_t *content, struct err *err)
     uuid_format(&seal->place.log_id, log_id);
     uuid_format(&seal->run_id, run_id);
     clock_format_utc(seal->place.recorded_unix_us, recorded_at);
-    frame = json_pack("{s:i, s:I, s:s, s:s, s:s, s:s?, s:o}", "v",
-                      ENTRY_FORMAT, "idx", (json_int_t)seal->place.idx,
-                      "kind", entry_kind_name(seal->kind), "log_id", log_id,
+    frame = json_pack("{s:i, s:I, s:s, s:s, s:s, s:s?, s:o}", "v", ENTRY_FORMAT,
+                      "idx", (json_int_t)seal->place.idx, "kind",
+                      entry_kind_name(seal->kind), "log_id", log_id,
                       "recorded_at", recorded_at, "run_id",
                       about_log ? NULL : run_id, "content", content);
     if (frame == NULL)
@@ -131,10 +130,10 @@ check_facts(const json_t *facts, json_t *frame, struct err *err)
 
     if (!json_is_object(facts))
         return err_set(err, ERR_INVALID, "the facts are not an object");
-    json_object_foreach (frame, key, value)
-        if (json_object_get(facts, key) != NULL)
-            return err_set(err, ERR_INVALID,
-                           "the facts hold %s, which is the scribe's", key);
+    json_object_foreach(frame, key, value) if (
+        json_object_get(facts, key) !=
+        NULL) return err_set(err, ERR_INVALID,
+                             "the facts hold %s, which is the scribe's", key);
     return 0;
 }
 
@@ -194,8 +193,7 @@ seal_record(struct seal *seal, const struct entry_record *record,
             -1 ||
         check_columns(seal, err) == -1)
         return -1;
-    return merkle_leaf(seal->body.bytes, seal->body.len, seal->leaf_hash,
-                       err);
+    return merkle_leaf(seal->body.bytes, seal->body.len, seal->leaf_hash, err);
 }
 
 struct entry_receipt

@@ -28,10 +28,10 @@
 #define MAX_SQL_BYTES 2048
 
 /* The partial indexes want the kinds spelt out. */
-#define ENTRY_ABOUT_RUN(columns)                                             \
-    "SELECT " columns " FROM entry "                                         \
-    "WHERE run_id = ?1 AND kind = 'accepted' AND kind = ?2 "                 \
-    "UNION ALL SELECT " columns " FROM entry "                               \
+#define ENTRY_ABOUT_RUN(columns) \
+    "SELECT " columns " FROM entry " \
+    "WHERE run_id = ?1 AND kind = 'accepted' AND kind = ?2 " \
+    "UNION ALL SELECT " columns " FROM entry " \
     "WHERE run_id = ?1 AND kind IN ('finished', 'orphaned') AND kind = ?2"
 
 enum statement {
@@ -114,8 +114,7 @@ insert_content(struct store_lite *lite, const struct seal *entry, size_t index,
 }
 
 static int
-insert_entry(struct store_lite *lite, const struct seal *entry,
-             struct err *err)
+insert_entry(struct store_lite *lite, const struct seal *entry, struct err *err)
 {
     struct lite_stmt *stmt = lite->statements[INSERT_ENTRY];
 
@@ -160,8 +159,9 @@ read_uuid(struct lite_stmt *stmt, int column, struct uuid *uuid,
     const char *text = lite_text(stmt, column, NULL);
 
     if (text == NULL || uuid_parse(text, uuid) == -1)
-        return err_set(err, ERR_SYSTEM, "the ledger holds an id that is no "
-                                        "UUID: run tandemctl verify");
+        return err_set(err, ERR_SYSTEM,
+                       "the ledger holds an id that is no "
+                       "UUID: run tandemctl verify");
     return 0;
 }
 
@@ -173,8 +173,9 @@ read_hash(struct lite_stmt *stmt, int column, uint8_t hash[ENTRY_HASH_LEN],
     const void *bytes = lite_blob(stmt, column, &len);
 
     if (bytes == NULL || len != ENTRY_HASH_LEN)
-        return err_set(err, ERR_SYSTEM, "the ledger holds a leaf hash of %zu "
-                                        "bytes: run tandemctl verify",
+        return err_set(err, ERR_SYSTEM,
+                       "the ledger holds a leaf hash of %zu "
+                       "bytes: run tandemctl verify",
                        len);
     memcpy(hash, bytes, ENTRY_HASH_LEN);
     return 0;
@@ -362,8 +363,7 @@ lock(struct store_lite *lite, const char *path, int64_t deadline_mono_ms,
         if (errno != EAGAIN && errno != EACCES && errno != EINTR)
             return err_set_errno(err, ERR_SYSTEM, "cannot lock %s", lock_path);
         if (clock_left_ms(deadline_mono_ms) == 0)
-            return err_set(err, ERR_LIMIT, "another scribe writes to %s",
-                           path);
+            return err_set(err, ERR_LIMIT, "another scribe writes to %s", path);
         nanosleep(&pause, NULL);
     }
     return 0;

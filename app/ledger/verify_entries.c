@@ -41,7 +41,7 @@ struct row {
     struct columns columns;
 };
 
-#define FINDING(reading, check, row, ...)                                    \
+#define FINDING(reading, check, row, ...) \
     verify_report((reading)->verify, VERIFY_FINDING, (check), &(row)->place, \
                   __VA_ARGS__)
 
@@ -105,8 +105,8 @@ check_words(struct reading *reading, const struct row *row)
         FINDING(reading, "kind", row, "the kind is none that is known");
     if (row->columns.format != ENTRY_FORMAT)
         FINDING(reading, "format", row,
-                "the body has format %" PRId64 ", not %d",
-                row->columns.format, ENTRY_FORMAT);
+                "the body has format %" PRId64 ", not %d", row->columns.format,
+                ENTRY_FORMAT);
 }
 
 /* ---- hashes ------------------------------------------------------------ */
@@ -241,8 +241,7 @@ check_closed(struct reading *reading, const struct row *row, struct err *err)
 
     if (reading->closed_idx != -1)
         FINDING(reading, "log_closed", row,
-                "an entry after log_closed (%" PRId64 ")",
-                reading->closed_idx);
+                "an entry after log_closed (%" PRId64 ")", reading->closed_idx);
     if (!is_kind(row, ENTRY_LOG_CLOSED))
         return 0;
     reading->closed_idx = row->place.idx;
@@ -326,8 +325,7 @@ begin_log(struct reading *reading, const struct row *row)
     memset(&reading->tree, 0, sizeof(reading->tree));
     reading->next_idx = 0;
     reading->closed_idx = -1;
-    snprintf(reading->log_id, sizeof(reading->log_id), "%s",
-             row->place.log_id);
+    snprintf(reading->log_id, sizeof(reading->log_id), "%s", row->place.log_id);
     if (uuid_parse(row->place.log_id, &reading->log.head.log_id) == -1)
         FINDING(reading, "column", row, "the log_id is no UUID");
 }

@@ -107,8 +107,7 @@ verify_runs(struct verify *verify, struct err *err)
                     "SELECT run_id, log_id, idx FROM entry "
                     "WHERE kind = 'accepted' GROUP BY run_id "
                     "HAVING count(*) > 1",
-                    "double", "the run was accepted more than once",
-                    err) == -1)
+                    "double", "the run was accepted more than once", err) == -1)
         return -1;
     return report_rows(verify,
                        "SELECT run_id, log_id, idx FROM entry "

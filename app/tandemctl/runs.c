@@ -69,7 +69,8 @@ print_page(const json_t *page, bool as_json)
     size_t i;
     json_t *run;
 
-    json_array_foreach (page, i, run) {
+    json_array_foreach(page, i, run)
+    {
         if (!as_json)
             print_run(run);
         else if (!command_print_json(run))

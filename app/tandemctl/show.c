@@ -39,13 +39,11 @@ print_run(const json_t *run)
 
     printf("Run     %s\nStatus  %s\n", json_get_string(run, "id"),
            json_get_string(run, "status"));
-    json_array_foreach (entries, i, value)
-        if (!print_entry(value))
-            return false;
-    json_object_foreach (content, part, value) {
+    json_array_foreach(entries, i, value) if (!print_entry(value)) return false;
+    json_object_foreach(content, part, value)
+    {
         printf("\n---- %s, %zu bytes ----\n", part, json_string_length(value));
-        command_print_text(json_string_value(value),
-                           json_string_length(value));
+        command_print_text(json_string_value(value), json_string_length(value));
         putchar('\n');
     }
     return true;

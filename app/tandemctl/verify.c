@@ -53,13 +53,12 @@ idx_or_null(int64_t idx)
 static void
 print_report_json(struct telling *telling, const struct verify_report *report)
 {
-    print_line_take(telling,
-                    json_pack("{s:s, s:s, s:s?, s:o, s:s?, s:s?, s:s}", "type",
-                              weight_name(report->weight), "check",
-                              report->check, "log_id", report->log_id, "idx",
-                              idx_or_null(report->idx), "run_id",
-                              report->run_id, "part", report->part, "text",
-                              report->text));
+    print_line_take(
+        telling,
+        json_pack("{s:s, s:s, s:s?, s:o, s:s?, s:s?, s:s}", "type",
+                  weight_name(report->weight), "check", report->check, "log_id",
+                  report->log_id, "idx", idx_or_null(report->idx), "run_id",
+                  report->run_id, "part", report->part, "text", report->text));
 }
 
 /* ---- lines for people -------------------------------------------------- */
@@ -142,15 +141,15 @@ static void
 print_summary(struct telling *telling, const struct verify_counts *counts)
 {
     if (telling->json) {
-        print_line_take(
-            telling,
-            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "type", "summary",
-                      "entries", (json_int_t)counts->entries, "logs",
-                      (json_int_t)counts->logs, "runs",
-                      (json_int_t)counts->runs, "contents",
-                      (json_int_t)counts->contents, "open_runs",
-                      (json_int_t)counts->open_runs, "findings",
-                      (json_int_t)counts->findings));
+        print_line_take(telling,
+                        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "type",
+                                  "summary", "entries",
+                                  (json_int_t)counts->entries, "logs",
+                                  (json_int_t)counts->logs, "runs",
+                                  (json_int_t)counts->runs, "contents",
+                                  (json_int_t)counts->contents, "open_runs",
+                                  (json_int_t)counts->open_runs, "findings",
+                                  (json_int_t)counts->findings));
         return;
     }
     printf("%" PRId64 " %s in %" PRId64 " %s, %" PRId64 " %s (%" PRId64

@@ -115,8 +115,8 @@ open_handle(const char *path, int flags, struct err *err)
 struct lite *
 lite_open(const char *path, enum lite_mode mode, int busy_ms, struct err *err)
 {
-    const int flags = mode == LITE_READ_ONLY ? SQLITE_OPEN_READONLY
-                                             : SQLITE_OPEN_READWRITE;
+    const int flags =
+        mode == LITE_READ_ONLY ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     struct lite *db;
 
     if (mode == LITE_READ_WRITE && create_private(path, err) == -1)
@@ -157,8 +157,7 @@ lite_exec(struct lite *db, const char *sql, struct err *err)
 }
 
 int
-lite_exec_int(struct lite *db, const char *sql, int64_t *value,
-              struct err *err)
+lite_exec_int(struct lite *db, const char *sql, int64_t *value, struct err *err)
 {
     struct lite_stmt *stmt = lite_prepare(db, sql, err);
     enum lite_step step;
@@ -253,8 +252,7 @@ lite_bind_text(struct lite_stmt *stmt, int param, const char *text, size_t len)
 }
 
 void
-lite_bind_blob(struct lite_stmt *stmt, int param, const void *bytes,
-               size_t len)
+lite_bind_blob(struct lite_stmt *stmt, int param, const void *bytes, size_t len)
 {
     note_bind(stmt, sqlite3_bind_blob64(stmt->handle, param, bytes, len,
                                         SQLITE_STATIC));

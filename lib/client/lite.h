@@ -13,8 +13,8 @@
  * A writer's database is in WAL mode with synchronous=FULL: what lite_commit()
  * returned for survives a power cut.  A new database file is readable by its
  * owner alone.  Views and triggers may not call unsafe functions, foreign keys
- * hold.  Errors: ERR_INVALID when a constraint or the SQL refuses or the file is
- * damaged, ERR_LIMIT for a value too large, ERR_NOMEM, else ERR_SYSTEM.
+ * hold.  Errors: ERR_INVALID when a constraint or the SQL refuses or the file
+ * is damaged, ERR_LIMIT for a value too large, ERR_NOMEM, else ERR_SYSTEM.
  *
  * A handle belongs to one process and never crosses a fork.  This module does
  * not log and knows no schema.
@@ -48,8 +48,8 @@ struct lite *lite_open_memory(struct err *err) ATTR_MUST_CHECK;
 void lite_close(struct lite *db);
 
 /* One or more statements without parameters; rows are passed over. */
-int lite_exec(struct lite *db, const char *sql, struct err *err)
-    ATTR_MUST_CHECK;
+int lite_exec(struct lite *db, const char *sql,
+              struct err *err) ATTR_MUST_CHECK;
 
 /* The number that a statement such as PRAGMA user_version answers with. */
 int lite_exec_int(struct lite *db, const char *sql, int64_t *value,

@@ -95,8 +95,8 @@ job_read(const struct slot *slot)
 
     for (int tries = 0; tries < MAX_JOB_READS; tries++) {
         uint_least64_t words[2];
-        const unsigned before = atomic_load_explicit(&slot->job_sequence,
-                                                     memory_order_acquire);
+        const unsigned before =
+            atomic_load_explicit(&slot->job_sequence, memory_order_acquire);
 
         words[0] = atomic_load_explicit(&slot->job[0], memory_order_relaxed);
         words[1] = atomic_load_explicit(&slot->job[1], memory_order_relaxed);
@@ -224,12 +224,12 @@ board_count(const struct board *board, unsigned pool, unsigned stage_mask)
 
     for (size_t i = 0; i < board->slot_count; i++) {
         const struct slot *slot = &board->slots[i];
-        const unsigned stage = atomic_load_explicit(&slot->stage,
-                                                    memory_order_acquire);
+        const unsigned stage =
+            atomic_load_explicit(&slot->stage, memory_order_acquire);
 
-        count += (stage_mask >> stage & 1u) != 0 &&
-                 atomic_load_explicit(&slot->pool, memory_order_relaxed) ==
-                     pool;
+        count +=
+            (stage_mask >> stage & 1u) != 0 &&
+            atomic_load_explicit(&slot->pool, memory_order_relaxed) == pool;
     }
     return count;
 }

@@ -28,8 +28,8 @@
 #define SIGNAL_MASTER_DIED SIGUSR2
 #define STARVED_PAUSE_MS   100
 
-#define LIVING_STAGES                                                          \
-    (1u << BOARD_STARTING | 1u << BOARD_IDLE | 1u << BOARD_READING |           \
+#define LIVING_STAGES \
+    (1u << BOARD_STARTING | 1u << BOARD_IDLE | 1u << BOARD_READING | \
      1u << BOARD_BUSY | 1u << BOARD_REFUSING | 1u << BOARD_LEAVING)
 #define SPARE_STAGES (1u << BOARD_STARTING | 1u << BOARD_IDLE)
 
@@ -41,7 +41,7 @@ struct child_private {
     bool is_ready;
     bool should_leave;
     bool should_hurry;
-    bool is_starved; /* accept(2) failed for want of something, and we said so */
+    bool is_starved; /* accept(2) failed, and we have said so */
 };
 
 /* ---- an orphan's end --------------------------------------------------- */
@@ -104,19 +104,19 @@ orphan_prepare(pid_t master_pid, struct err *err)
 static void
 note_signal(struct child *child, int signo)
 {
-    struct child_private *private = child->private;
+    struct child_private *own = child->private;
 
     switch (signo) {
     case SIGQUIT:
-        private->should_leave = true;
+        own->should_leave = true;
         break;
     case SIGTERM:
-        private->should_leave = true;
-        private->should_hurry = true;
+        own->should_leave = true;
+        own->should_hurry = true;
         break;
     case SIGUSR1:
-        if (private->wiring->rotate != NULL)
-            private->wiring->rotate(private->wiring->rotate_arg);
+        if (own->wiring->rotate != NULL)
+            own->wiring->rotate(own->wiring->rotate_arg);
         break;
     default:
         break;
@@ -124,14 +124,14 @@ note_signal(struct child *child, int signo)
 }
 
 static void
-note_master_gone(struct child_private *private)
+note_master_gone(struct child_private *own)
 {
     log_warn("master_gone", "the master is gone, leaving within %d ms",
              CHILD_ORPHAN_MS);
     /* End of file stays for ever: out of the set, or every wait would spin. */
-    epoll_ctl(private->wake_fd, EPOLL_CTL_DEL, private->wiring->life_fd, NULL);
-    private->should_leave = true;
-    private->should_hurry = true;
+    epoll_ctl(own->wake_fd, EPOLL_CTL_DEL, own->wiring->life_fd, NULL);
+    own->should_leave = true;
+    own->should_hurry = true;
     orphan_start_timer();
 }
 
@@ -139,15 +139,15 @@ note_master_gone(struct child_private *private)
 static void
 listen_to_master(struct child *child)
 {
-    struct child_private *private = child->private;
+    struct child_private *own = child->private;
     struct epoll_event events[2];
-    const int count = epoll_wait(private->wake_fd, events, 2, 0);
+    const int count = epoll_wait(own->wake_fd, events, 2, 0);
 
     for (int i = 0; i < count; i++) {
         int signo;
 
-        if (events[i].data.fd == private->wiring->life_fd) {
-            note_master_gone(private);
+        if (events[i].data.fd == own->wiring->life_fd) {
+            note_master_gone(own);
             continue;
         }
         while ((signo = sig_next()) != 0)
@@ -301,7 +301,7 @@ open_signals(struct err *err)
     sig_close_in_child();
     if (sig_open(signals, ARRAY_LEN(signals), err) == -1)
         return -1;
-    /* A terminal sends these to everybody; what they mean, the master decides. */
+    /* A terminal sends these to everybody; the master decides about them. */
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     return 0;
@@ -310,23 +310,23 @@ open_signals(struct err *err)
 static int
 open_sets(struct child *child, struct err *err)
 {
-    struct child_private *private = child->private;
+    struct child_private *own = child->private;
 
-    private->wake_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (private->wake_fd == -1)
+    own->wake_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (own->wake_fd == -1)
         return err_set_errno(err, ERR_SYSTEM, "epoll_create1");
-    if (watch(private->wake_fd, sig_fd(), EPOLLIN, err) == -1 ||
-        watch(private->wake_fd, private->wiring->life_fd, EPOLLIN, err) == -1)
+    if (watch(own->wake_fd, sig_fd(), EPOLLIN, err) == -1 ||
+        watch(own->wake_fd, own->wiring->life_fd, EPOLLIN, err) == -1)
         return -1;
     if (child->listen_fd == -1)
         return 0;
-    private->accept_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (private->accept_fd == -1)
+    own->accept_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (own->accept_fd == -1)
         return err_set_errno(err, ERR_SYSTEM, "epoll_create1");
-    if (watch(private->accept_fd, private->wake_fd, EPOLLIN, err) == -1)
+    if (watch(own->accept_fd, own->wake_fd, EPOLLIN, err) == -1)
         return -1;
-    return watch(private->accept_fd, child->listen_fd,
-                 EPOLLIN | EPOLLEXCLUSIVE, err);
+    return watch(own->accept_fd, child->listen_fd, EPOLLIN | EPOLLEXCLUSIVE,
+                 err);
 }
 
 /* Present only in builds that measure coverage or look for leaks. */
@@ -355,15 +355,15 @@ void
 child_run(struct child *child, const struct child_wiring *wiring,
           int (*body)(struct child *child))
 {
-    struct child_private private = { .wiring = wiring,
-                                     .wake_fd = -1,
-                                     .accept_fd = -1 };
+    struct child_private own = { .wiring = wiring,
+                                 .wake_fd = -1,
+                                 .accept_fd = -1 };
     struct err err = { 0 };
     int code;
 
     /* While one child holds it, no child would learn of the master's death. */
     close(wiring->life_write_fd);
-    child->private = &private;
+    child->private = &own;
     log_set_process(wiring->name, child->slot, child->generation);
     if (open_signals(&err) == -1 || open_sets(child, &err) == -1 ||
         orphan_prepare(wiring->master_pid, &err) == -1) {
@@ -372,7 +372,7 @@ child_run(struct child *child, const struct child_wiring *wiring,
     }
     sig_unblock(wiring->signal_mask);
     code = body(child);
-    if (private.is_ready)
+    if (own.is_ready)
         board_set_stage(child->board, (size_t)child->slot, BOARD_LEAVING, 0);
     end_process(code);
 }

@@ -6,7 +6,7 @@
  *         ... open connections ...
  *         child_ready(child);
  *         while ((fd = child_accept(child)) != -1) {
- *             ... one request; child_hurry(child) says "cut it short" ...
+ *             ... one request; child_should_hurry() says cut it short ...
  *             child_idle(child);
  *         }
  *         return CHILD_EXIT_OK;
@@ -30,7 +30,8 @@
 #include "prefork/board.h"
 #include "prefork/plan.h"
 
-#define CHILD_ORPHAN_MS 4000 /* what an orphan has to put its affairs in order */
+/* What an orphan has to put its affairs in order. */
+#define CHILD_ORPHAN_MS 4000
 
 /* Exit codes are an interface (sysexits.h names the last two). */
 enum child_exit {
@@ -58,7 +59,7 @@ void child_ready(struct child *child);
  * stage READING, or -1 when the child should leave (stage LEAVING). */
 int child_accept(struct child *child) ATTR_MUST_CHECK;
 
-/* After a request, also one that was refused: counts it, stage IDLE, job none. */
+/* After a request, also a refused one: counts it, stage IDLE, job none. */
 void child_idle(struct child *child);
 
 /* Asked to leave after the present work. */
@@ -78,10 +79,10 @@ struct child_wiring {
     const char *name;               /* of the pool; a literal */
     const struct plan_limits *size; /* of the pool */
     pid_t master_pid;
-    int nudge_fd;               /* an eventfd: look at the board now */
-    int life_fd;                /* end of file says that the master is gone */
-    int life_write_fd;          /* the master's end, to be closed */
-    void (*rotate)(void *arg);  /* after SIGUSR1; may be NULL */
+    int nudge_fd;              /* an eventfd: look at the board now */
+    int life_fd;               /* end of file says that the master is gone */
+    int life_write_fd;         /* the master's end, to be closed */
+    void (*rotate)(void *arg); /* after SIGUSR1; may be NULL */
     void *rotate_arg;
     const sigset_t *signal_mask; /* as it was before sig_block() */
 };

@@ -164,16 +164,18 @@ crew_fork(struct crew *crew, unsigned pool, struct crew_generation *generation,
         return -1;
     }
     board_set_pid(board, (size_t)slot, pid);
-    crew->members[slot] = (struct crew_member){ .pid = pid,
-                                                .pool = pool,
-                                                .generation = generation,
-                                                .born_mono_ms =
-                                                    clock_mono_ms() };
+    crew->members[slot] =
+        (struct crew_member){ .pid = pid,
+                              .pool = pool,
+                              .generation = generation,
+                              .born_mono_ms = clock_mono_ms() };
     generation->living++;
     crew->living++;
-    log_debug("child_started", "pool=%s child_slot=%d child_pid=%d "
-              "child_generation=%u", crew->config->pools[pool].name, slot,
-              (int)pid, generation->number);
+    log_debug("child_started",
+              "pool=%s child_slot=%d child_pid=%d "
+              "child_generation=%u",
+              crew->config->pools[pool].name, slot, (int)pid,
+              generation->number);
     return 0;
 }
 
@@ -198,9 +200,9 @@ crew_next_ready(struct crew *crew, size_t *slot)
 void
 crew_ask(struct crew *crew, size_t slot, enum crew_ask ask)
 {
-    static const int signals[] = { [CREW_LEAVE] = SIGQUIT,
-                                   [CREW_HURRY] = SIGTERM,
-                                   [CREW_DIE] = SIGKILL };
+    static const int signals[] = {
+        [CREW_LEAVE] = SIGQUIT, [CREW_HURRY] = SIGTERM, [CREW_DIE] = SIGKILL
+    };
     struct crew_member *member = &crew->members[slot];
 
     if (member->pid == 0 || ask <= member->asked)
@@ -225,9 +227,9 @@ static const char *
 stage_name(enum board_stage stage)
 {
     static const char *const names[] = {
-        [BOARD_FREE] = "free",         [BOARD_STARTING] = "starting",
-        [BOARD_IDLE] = "idle",         [BOARD_READING] = "reading",
-        [BOARD_BUSY] = "busy",         [BOARD_REFUSING] = "refusing",
+        [BOARD_FREE] = "free",       [BOARD_STARTING] = "starting",
+        [BOARD_IDLE] = "idle",       [BOARD_READING] = "reading",
+        [BOARD_BUSY] = "busy",       [BOARD_REFUSING] = "refusing",
         [BOARD_LEAVING] = "leaving",
     };
 
@@ -272,8 +274,8 @@ how_it_ended(int how, char text[32])
 static enum crew_end
 judge(const struct crew_member *member, const struct board_view *view, int how)
 {
-    if (member->was_overdue)
-        return member->is_ready ? CREW_END_EXPECTED : CREW_END_SICK;
+    if (member->was_overdue && !member->is_ready)
+        return CREW_END_SICK;
     if (member->asked != CREW_STAY)
         return CREW_END_EXPECTED;
     if (!WIFEXITED(how))

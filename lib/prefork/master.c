@@ -25,7 +25,7 @@
 #define EXIT_OSERR  71 /* sysexits.h */
 
 enum state {
-    STARTING,  /* some pool has not been ready yet */
+    STARTING, /* some pool has not been ready yet */
     RUNNING,
     RELOADING, /* one generation takes over from another */
     DRAINING,  /* children finish what they do */
@@ -58,29 +58,23 @@ struct master {
     int exit_code;
     int64_t now_mono_ms; /* when the loop last woke up */
     int64_t next_tick_mono_ms;
-};
-
-/* What an event is about; the others have nothing to say. */
-union about {
-    size_t slot;           /* CHILD_READY */
-    struct crew_loss loss; /* CHILD_GONE */
+    size_t ready_slot;     /* what CHILD_READY is about */
+    struct crew_loss loss; /* what CHILD_GONE is about */
 };
 
 /* ---- every day --------------------------------------------------------- */
 
 static void
-nothing(struct master *master, const union about *about)
+nothing(struct master *master)
 {
     (void)master;
-    (void)about;
 }
 
 static void
-rotate(struct master *master, const union about *about)
+rotate(struct master *master)
 {
     const struct master_hooks *hooks = master->config->hooks;
 
-    (void)about;
     if (hooks->rotate != NULL)
         hooks->rotate(hooks->arg);
     crew_signal_all(&master->crew, SIGUSR1);
@@ -88,18 +82,16 @@ rotate(struct master *master, const union about *about)
 }
 
 static void
-grow(struct master *master, const union about *about)
+grow(struct master *master)
 {
-    (void)about;
     for (size_t i = 0; i < master->config->pool_count; i++)
         pool_grow(&master->pools[i], master->reload.current,
                   master->now_mono_ms);
 }
 
 static void
-keep_size(struct master *master, const union about *about)
+keep_size(struct master *master)
 {
-    (void)about;
     for (size_t i = 0; i < master->config->pool_count; i++)
         pool_keep_size(&master->pools[i], master->reload.current,
                        master->now_mono_ms);
@@ -107,24 +99,27 @@ keep_size(struct master *master, const union about *about)
 
 /* Only the current generation is replaced, and only its deaths are braked. */
 static void
-note_loss(struct master *master, const struct crew_loss *loss)
+note_loss(struct master *master)
 {
+    const struct crew_loss *loss = &master->loss;
+
     if (loss->member.generation == master->reload.current)
         pool_note_loss(&master->pools[loss->member.pool], loss,
                        master->now_mono_ms);
 }
 
 static void
-replace(struct master *master, const union about *about)
+replace(struct master *master)
 {
-    note_loss(master, &about->loss);
-    grow(master, NULL);
+    note_loss(master);
+    grow(master);
 }
 
 static void
-note_ready(struct master *master, const union about *about)
+note_ready(struct master *master)
 {
-    const struct crew_member *member = &master->crew.members[about->slot];
+    const struct crew_member *member =
+        &master->crew.members[master->ready_slot];
 
     if (member->generation == master->reload.current)
         pool_note_ready(&master->pools[member->pool]);
@@ -145,51 +140,48 @@ reload_if_wanted(struct master *master)
 }
 
 static void
-remember_reload(struct master *master, const union about *about)
+remember_reload(struct master *master)
 {
-    (void)about;
     master->is_reload_wanted = true;
     log_info("reload_waits", "until the present generation is ready");
 }
 
 static void
-begin_reload(struct master *master, const union about *about)
+begin_reload(struct master *master)
 {
-    (void)about;
     master->is_reload_wanted = true;
     reload_if_wanted(master);
 }
 
 static void
-go_on_running(struct master *master, const union about *about)
+go_on_running(struct master *master)
 {
-    keep_size(master, about);
+    keep_size(master);
     reload_if_wanted(master);
 }
 
 static void
-go_on_reloading(struct master *master, const union about *about)
+go_on_reloading(struct master *master)
 {
-    (void)about;
     if (reload_step(&master->reload, master->now_mono_ms) == RELOAD_GOES_ON)
         return;
     master->state = RUNNING;
-    grow(master, NULL);
+    grow(master);
     reload_if_wanted(master);
 }
 
 static void
-reload_ready(struct master *master, const union about *about)
+reload_ready(struct master *master)
 {
-    reload_note_ready(&master->reload, about->slot);
-    go_on_reloading(master, NULL);
+    reload_note_ready(&master->reload, master->ready_slot);
+    go_on_reloading(master);
 }
 
 static void
-reload_gone(struct master *master, const union about *about)
+reload_gone(struct master *master)
 {
-    note_loss(master, &about->loss);
-    go_on_reloading(master, NULL);
+    note_loss(master);
+    go_on_reloading(master);
 }
 
 /* ---- stopping ---------------------------------------------------------- */
@@ -208,25 +200,22 @@ begin_stop(struct master *master, enum state state, enum crew_ask ask)
 }
 
 static void
-drain(struct master *master, const union about *about)
+drain(struct master *master)
 {
-    (void)about;
     log_info("drain_started", "children=%zu", master->crew.living);
     begin_stop(master, DRAINING, CREW_LEAVE);
 }
 
 static void
-stop(struct master *master, const union about *about)
+stop(struct master *master)
 {
-    (void)about;
     log_info("stop_started", "children=%zu", master->crew.living);
     begin_stop(master, STOPPING, CREW_HURRY);
 }
 
 static void
-hurry(struct master *master, const union about *about)
+hurry(struct master *master)
 {
-    (void)about;
     log_info("drain_hurried", "children=%zu", master->crew.living);
     master->state = STOPPING;
     drain_raise(&master->drain, CREW_HURRY, master->now_mono_ms);
@@ -234,9 +223,8 @@ hurry(struct master *master, const union about *about)
 }
 
 static void
-kill_all(struct master *master, const union about *about)
+kill_all(struct master *master)
 {
-    (void)about;
     log_warn("stop_forced", "children=%zu", master->crew.living);
     drain_raise(&master->drain, CREW_DIE, master->now_mono_ms);
     for (size_t i = 0; i < master->crew.member_count; i++)
@@ -245,9 +233,8 @@ kill_all(struct master *master, const union about *about)
 
 /* Pools whose turn comes later are still needed by those that finish now. */
 static void
-go_on_stopping(struct master *master, const union about *about)
+go_on_stopping(struct master *master)
 {
-    (void)about;
     if (drain_step(&master->drain, master->now_mono_ms) ||
         master->drain.least == CREW_DIE)
         return;
@@ -258,26 +245,24 @@ go_on_stopping(struct master *master, const union about *about)
 }
 
 static void
-stop_gone(struct master *master, const union about *about)
+stop_gone(struct master *master)
 {
-    if (WIFSIGNALED(about->loss.how) && master->exit_code == 0)
+    if (WIFSIGNALED(master->loss.how) && master->exit_code == 0)
         master->exit_code = EXIT_KILLED;
-    note_loss(master, &about->loss);
-    go_on_stopping(master, NULL);
+    note_loss(master);
+    go_on_stopping(master);
 }
 
 static void
-refuse_reload(struct master *master, const union about *about)
+refuse_reload(struct master *master)
 {
     (void)master;
-    (void)about;
     log_info("reload_refused", "the service is stopping");
 }
 
 static void
-finish(struct master *master, const union about *about)
+finish(struct master *master)
 {
-    (void)about;
     master->state = STOPPED;
     log_info("master_stopped", "exit_code=%d", master->exit_code);
 }
@@ -304,9 +289,9 @@ go_on_starting(struct master *master)
 }
 
 static void
-start_ready(struct master *master, const union about *about)
+start_ready(struct master *master)
 {
-    note_ready(master, about);
+    note_ready(master);
     go_on_starting(master);
 }
 
@@ -322,23 +307,23 @@ give_up(struct master *master, const struct pool *pool)
 }
 
 static void
-start_gone(struct master *master, const union about *about)
+start_gone(struct master *master)
 {
-    const struct pool *pool = &master->pools[about->loss.member.pool];
+    const struct pool *pool = &master->pools[master->loss.member.pool];
 
-    note_loss(master, &about->loss);
+    note_loss(master);
     if (pool_is_hopeless(pool)) {
         give_up(master, pool);
         return;
     }
-    grow(master, NULL);
+    grow(master);
     go_on_starting(master); /* it may have been ready for a moment */
 }
 
 static void
-start_tick(struct master *master, const union about *about)
+start_tick(struct master *master)
 {
-    keep_size(master, about);
+    keep_size(master);
     /* A system that cannot fork loses no child: there is no other event. */
     for (size_t i = 0; i < master->config->pool_count; i++)
         if (pool_is_hopeless(&master->pools[i])) {
@@ -349,7 +334,7 @@ start_tick(struct master *master, const union about *about)
 
 /* ---- states by events -------------------------------------------------- */
 
-typedef void reaction(struct master *master, const union about *about);
+typedef void reaction(struct master *master);
 
 static reaction *const table[STATE_COUNT][EVENT_COUNT] = {
     [STARTING] = {
@@ -410,10 +395,10 @@ static reaction *const table[STATE_COUNT][EVENT_COUNT] = {
 };
 
 static void
-react(struct master *master, enum event event, const union about *about)
+react(struct master *master, enum event event)
 {
     if (master->state != STOPPED)
-        table[master->state][event](master, about);
+        table[master->state][event](master);
 }
 
 /* ---- the loop ---------------------------------------------------------- */
@@ -439,17 +424,17 @@ take_signals(struct master *master)
     while ((signo = sig_next()) != 0)
         switch (signo) {
         case SIGHUP:
-            react(master, WANT_RELOAD, NULL);
+            react(master, WANT_RELOAD);
             break;
         case SIGUSR1:
-            react(master, WANT_ROTATE, NULL);
+            react(master, WANT_ROTATE);
             break;
         case SIGTERM:
         case SIGQUIT:
-            react(master, WANT_STOP, NULL);
+            react(master, WANT_STOP);
             break;
         case SIGINT:
-            react(master, WANT_STOP_NOW, NULL);
+            react(master, WANT_STOP_NOW);
             break;
         default: /* SIGCHLD only wakes the loop */
             break;
@@ -460,19 +445,17 @@ static void
 take_children(struct master *master)
 {
     uint64_t nudges;
-    union about about;
-
     const bool is_nudged =
         read(master->crew.nudge_fd, &nudges, sizeof(nudges)) > 0;
 
-    while (crew_next_ready(&master->crew, &about.slot))
-        react(master, CHILD_READY, &about);
-    while (crew_bury(&master->crew, &about.loss))
-        react(master, CHILD_GONE, &about);
+    while (crew_next_ready(&master->crew, &master->ready_slot))
+        react(master, CHILD_READY);
+    while (crew_bury(&master->crew, &master->loss))
+        react(master, CHILD_GONE);
     if (is_nudged)
-        react(master, FEW_IDLE, NULL);
+        react(master, FEW_IDLE);
     if (master->crew.living == 0)
-        react(master, NOBODY_LEFT, NULL);
+        react(master, NOBODY_LEFT);
 }
 
 static void
@@ -484,7 +467,7 @@ take_tick(struct master *master)
         return;
     master->next_tick_mono_ms = master->now_mono_ms + TICK_MS;
     crew_watch(&master->crew, master->now_mono_ms);
-    react(master, TICK, NULL);
+    react(master, TICK);
     if (hooks->tick != NULL)
         hooks->tick(hooks->arg, master->config->board);
 }
@@ -492,7 +475,7 @@ take_tick(struct master *master)
 int
 master_run(const struct master_config *config)
 {
-    static const int signals[] = { SIGHUP,  SIGTERM, SIGQUIT,
+    static const int signals[] = { SIGHUP, SIGTERM, SIGQUIT,
                                    SIGINT, SIGUSR1, SIGCHLD };
     struct master master = { .config = config, .state = STARTING };
     struct err err = { 0 };

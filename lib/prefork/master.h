@@ -40,20 +40,20 @@
 #define MASTER_MAX_POOLS 8
 
 struct master_pool {
-    const char *name; /* literal; the children's log role */
+    const char *name;                 /* literal; the children's log role */
     int (*main)(struct child *child); /* returns the exit code */
     struct plan_limits size;
-    int64_t quota;        /* requests per child; 0: no limit */
-    int64_t reading_ms;   /* watchdog: longest READING or REFUSING */
-    int64_t overdue_ms;   /* watchdog: grace past a BUSY deadline */
-    int listen_fd;        /* borrowed; -1 for none */
-    int stop_order;       /* lower numbers drain first */
-    bool exclusive;       /* never two at once: a reload retires the old one
-                           * before it starts the new one */
+    int64_t quota;      /* requests per child; 0: no limit */
+    int64_t reading_ms; /* watchdog: longest READING or REFUSING */
+    int64_t overdue_ms; /* watchdog: grace past a BUSY deadline */
+    int listen_fd;      /* borrowed; -1 for none */
+    int stop_order;     /* lower numbers drain first */
+    bool exclusive;     /* never two at once: a reload retires the old one
+                         * before it starts the new one */
 };
 
-/* What the caller supplies; each may be NULL.  Pools may change in a reload (sizes, quota), not
- * in number, order, main, name or listen_fd. */
+/* What the caller supplies; each may be NULL.  Pools may change in a reload
+ * (sizes, quota), not in number, order, main, name or listen_fd. */
 struct master_hooks {
     void *arg;
 
@@ -86,9 +86,9 @@ struct master_config {
     struct master_pool *pools;
     size_t pool_count;
     const struct master_hooks *hooks;
-    const void *config;   /* of generation 1 */
-    int64_t drain_ms;     /* from drain to TERM */
-    int64_t hurry_ms;     /* from TERM to KILL */
+    const void *config; /* of generation 1 */
+    int64_t drain_ms;   /* from drain to TERM */
+    int64_t hurry_ms;   /* from TERM to KILL */
 };
 
 /* Runs until everything has stopped.  Returns an exit code: 0 after an orderly

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 struct plan_limits {
-    int min;     /* children kept even when idle */
-    int max;     /* children never passed */
-    int spare;   /* idle (or starting) children to keep ready for a burst */
+    int min;         /* children kept even when idle */
+    int max;         /* children never passed */
+    int spare;       /* idle (or starting) children to keep ready for a burst */
     int64_t idle_ms; /* keep surplus idle children at least this long */
 };
 

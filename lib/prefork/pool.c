@@ -68,8 +68,8 @@ pool_note_loss(struct pool *pool, const struct crew_loss *loss,
 bool
 pool_is_hopeless(const struct pool *pool)
 {
-    return !pool->is_ready && (pool->is_refused ||
-                               pool->brake_count >= MAX_BRAKES_BEFORE_READY);
+    return !pool->is_ready &&
+           (pool->is_refused || pool->brake_count >= MAX_BRAKES_BEFORE_READY);
 }
 
 /* ---- counting ---------------------------------------------------------- */
@@ -123,8 +123,7 @@ pool_has_others(const struct pool *pool,
     const struct crew *crew = pool->crew;
 
     for (size_t i = 0; i < crew->member_count; i++)
-        if (crew->members[i].pid != 0 &&
-            crew->members[i].pool == pool->index &&
+        if (crew->members[i].pid != 0 && crew->members[i].pool == pool->index &&
             crew->members[i].generation != generation)
             return true;
     return false;
@@ -184,8 +183,7 @@ void
 pool_grow(struct pool *pool, struct crew_generation *generation,
           int64_t now_mono_ms)
 {
-    const struct plan_decision decision =
-        decide(pool, generation, now_mono_ms);
+    const struct plan_decision decision = decide(pool, generation, now_mono_ms);
 
     start(pool, generation, decision.start, now_mono_ms);
 }
@@ -243,11 +241,9 @@ void
 pool_keep_size(struct pool *pool, struct crew_generation *generation,
                int64_t now_mono_ms)
 {
-    const struct plan_decision decision =
-        decide(pool, generation, now_mono_ms);
-    const int slot = decision.retire > 0
-                         ? least_missed(pool, generation, false)
-                         : -1;
+    const struct plan_decision decision = decide(pool, generation, now_mono_ms);
+    const int slot =
+        decision.retire > 0 ? least_missed(pool, generation, false) : -1;
 
     start(pool, generation, decision.start, now_mono_ms);
     if (slot != -1)
@@ -271,8 +267,7 @@ pool_retire_all_others(struct pool *pool,
     const struct crew *crew = pool->crew;
 
     for (size_t i = 0; i < crew->member_count; i++)
-        if (crew->members[i].pid != 0 &&
-            crew->members[i].pool == pool->index &&
+        if (crew->members[i].pid != 0 && crew->members[i].pool == pool->index &&
             crew->members[i].generation != generation)
             crew_ask(pool->crew, i, CREW_LEAVE);
 }

@@ -125,8 +125,8 @@ dismiss(struct reload *reload, const struct crew_generation *generation)
     for (size_t i = 0; i < crew->member_count; i++)
         if (crew->members[i].pid != 0 &&
             crew->members[i].generation == generation)
-            crew_ask(crew, i, crew->members[i].is_ready ? CREW_LEAVE
-                                                        : CREW_DIE);
+            crew_ask(crew, i,
+                     crew->members[i].is_ready ? CREW_LEAVE : CREW_DIE);
 }
 
 static void
@@ -164,8 +164,7 @@ reload_step(struct reload *reload, int64_t now_mono_ms)
 
     if (change_over_pools(reload, false, now_mono_ms) &&
         change_over_pools(reload, true, now_mono_ms)) {
-        log_info("reload_finished", "generation=%u",
-                 reload->current->number);
+        log_info("reload_finished", "generation=%u", reload->current->number);
         reload->previous = NULL;
         return RELOAD_FINISHED;
     }

@@ -63,6 +63,29 @@ BEGIN
     SELECT raise(ABORT, 'ledger content is never changed');
 END;
 
+-- INSERT OR REPLACE deletes what is in its way without asking the triggers
+-- above.
+CREATE TRIGGER entry_no_replace BEFORE INSERT ON entry
+WHEN EXISTS (SELECT 1 FROM entry
+             WHERE log_id = new.log_id AND idx = new.idx)
+    OR (new.kind = 'accepted'
+        AND EXISTS (SELECT 1 FROM entry
+                    WHERE run_id = new.run_id AND kind = 'accepted'))
+    OR (new.kind IN ('finished', 'orphaned')
+        AND EXISTS (SELECT 1 FROM entry
+                    WHERE run_id = new.run_id
+                        AND kind IN ('finished', 'orphaned')))
+BEGIN
+    SELECT raise(ABORT, 'the ledger has this entry already');
+END;
+
+CREATE TRIGGER content_no_replace BEFORE INSERT ON content
+WHEN EXISTS (SELECT 1 FROM content
+             WHERE run_id = new.run_id AND part = new.part)
+BEGIN
+    SELECT raise(ABORT, 'the ledger has this content already');
+END;
+
 CREATE VIEW experiment_runs AS
 SELECT accepted.run_id AS id,
        query.body AS query,

@@ -90,6 +90,13 @@ def test_leaving_during_the_audit_write_still_leaves_a_record(stack):
         stream.data("final")["response"]["content"]
 
 
+def test_the_calls_are_dropped_although_the_record_has_to_wait(stack):
+    stream = stack.open(sim=SLOW).until_headers(5)
+    with stack.ledger.locked():
+        leave(stack, stream, "close", 0.2, ["flash", "pro"])
+    assert ended(stack, stream.run_id)["status"] == "cancelled"
+
+
 def test_a_client_that_has_left_while_it_waited_gets_no_run():
     with Stack(web=None, env={"STREAM_WORKERS_MIN": "1",
                               "STREAM_WORKERS_MAX": "1"}) as stack:

@@ -11,6 +11,8 @@ import pytest
 from tandem import Stack, TooLate
 
 FAST = "flash.delay_ms=30 pro.delay_ms=80 chunk_ms=0"
+PRO_FAILS_FIRST = ("flash.delay_ms=150 pro.delay_ms=30 chunk_ms=0 "
+                   "pro.fault=cut")
 STACK = {"web": None, "env": {"HEARTBEAT_MS": "100"}}
 
 CASES = [
@@ -23,6 +25,9 @@ CASES = [
      ["error", "complete", "done"]),
     ("staged", f"{FAST} fault=cut", ["start", "model_error"],
      ["error", "done"]),
+    ("staged", PRO_FAILS_FIRST, ["start", "flash_complete"],
+     ["error", "complete", "done"]),
+    ("classic", PRO_FAILS_FIRST, ["error", "preliminary"], ["done"]),
     ("both", FAST, ["start", "preliminary", "flash_complete", "final",
                     "pro_complete"], ["complete", "done"]),
 ]

@@ -33,6 +33,7 @@ class Run:
             self.folder / f"output-{self.port}",
             {"PATH": PATH, "B": str(BUILD), "PORT": str(self.port), **env},
             cwd="/")
+        self.sessions = {self.process.pid}
 
     def __enter__(self):
         return self
@@ -49,6 +50,7 @@ class Run:
 
     def until_it_runs(self):
         self.process.ready(lambda: "Stop:" in self.process.text())
+        self.children()
         return self
 
     def interrupt(self):
@@ -57,15 +59,11 @@ class Run:
 
     def children(self):
         """Everything that runs because of the script, wherever it went."""
-        found = []
-        for pid in processes():
-            with contextlib.suppress(OSError):
-                environ = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
-                cwd = os.readlink(f"/proc/{pid}/cwd")
-                if f"PORT={self.port}".encode() in environ.split(b"\0") and \
-                        cwd == str(self.folder):
-                    found.append(pid)
-        return found
+        found = processes()
+        self.sessions |= {session for _, _, parent, session in found.values()
+                          if parent == self.process.pid}
+        return [pid for pid, (_, state, _, session) in found.items()
+                if session in self.sessions and state != "Z"]
 
     def assert_all_gone(self):
         wait_until(lambda: not self.children(), 5, "everything to be gone")

@@ -103,7 +103,8 @@ def test_sighup_cuts_none_of_twenty_streams_and_the_new_file_is_in_force():
         answer = stack.ask(sim=FAST)
         assert answer.data("preliminary")["response"]["model"] == \
             "gemini-after"
-        assert not old & set(stack.workers("stream"))
+        wait_until(lambda: not old & set(stack.workers("stream")), 5,
+                   "the old generation to be gone")
         assert stack.tandemd.is_running()
 
 

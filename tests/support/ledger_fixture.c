@@ -15,7 +15,7 @@
 #define WAIT_MS         5000
 #define USUAL_START     "2026-01-31T23:59:59.123456Z"
 #define MAX_TRIGGERS    8
-#define MAX_TRIGGER_SQL 512
+#define MAX_TRIGGER_SQL 1024
 
 static void
 must(int result, const struct err *err)
@@ -160,11 +160,10 @@ fixture_write_run(struct fixture *fixture)
     const struct uuid run_id = fixture_new_run();
 
     fixture_write(fixture, ENTRY_ACCEPTED, &run_id,
-                  &(struct fixture_options){ .parts = asked,
-                                             .part_count = 2 });
-    fixture_write(fixture, ENTRY_FINISHED, &run_id,
-                  &(struct fixture_options){ .parts = answered,
-                                             .part_count = 2 });
+                  &(struct fixture_options){ .parts = asked, .part_count = 2 });
+    fixture_write(
+        fixture, ENTRY_FINISHED, &run_id,
+        &(struct fixture_options){ .parts = answered, .part_count = 2 });
     return run_id;
 }
 
@@ -174,8 +173,7 @@ static struct lite *
 open_to_tamper(const struct fixture *fixture)
 {
     struct err err = { 0 };
-    struct lite *db =
-        lite_open(fixture->path, LITE_READ_WRITE, WAIT_MS, &err);
+    struct lite *db = lite_open(fixture->path, LITE_READ_WRITE, WAIT_MS, &err);
 
     must(db == NULL ? -1 : 0, &err);
     must(lite_exec(db, "PRAGMA ignore_check_constraints = ON", &err), &err);

@@ -18,171 +18,15 @@
 
 #include <cmocka.h>
 
-#include "prefork/child.h"
 #include "sys/fd.h"
 #include "sys/log.h"
 #include "sys/shm.h"
 #include "sys/sock.h"
+#include "support/small_children.h"
 
-/* Inherited by the children, as a program's own globals are. */
+/* Inherited by the master, as a program's own globals are. */
 static struct small_shared *shared;
 static pid_t master_pid;
-
-/* ---- children ---------------------------------------------------------- */
-
-static void
-note_leaving(const struct child *child)
-{
-    const int place = atomic_fetch_add(&shared->leave_count, 1) + 1;
-    int none = 0;
-
-    atomic_compare_exchange_strong(&shared->first_left[child->pool], &none,
-                                   place);
-    atomic_store(&shared->last_left[child->pool], place);
-}
-
-static void
-wait_without_end(void)
-{
-    for (;;)
-        pause();
-}
-
-static enum small_mode
-mode_of(const struct child *child)
-{
-    const struct small_config *config = child->config;
-
-    return config->mode[child->pool];
-}
-
-static int
-begin(struct child *child)
-{
-    switch (mode_of(child)) {
-    case SMALL_SICK:
-        return CHILD_EXIT_SICK;
-    case SMALL_REFUSING:
-        return CHILD_EXIT_CONFIG;
-    case SMALL_NEVER_READY:
-        wait_without_end();
-        break;
-    case SMALL_HEALTHY:
-    case SMALL_LATE:
-    case SMALL_STUBBORN:
-    case SMALL_BLOCKED:
-    case SMALL_LINGERING:
-        break;
-    }
-    child_ready(child);
-    if (mode_of(child) == SMALL_STUBBORN)
-        wait_without_end();
-    return CHILD_EXIT_OK;
-}
-
-static bool
-may_go(struct child *child)
-{
-    const bool should_leave = child_should_leave(child);
-
-    switch (mode_of(child)) {
-    case SMALL_LATE:
-        return child_should_hurry(child);
-    case SMALL_LINGERING:
-        return false;
-    case SMALL_HEALTHY:
-    case SMALL_SICK:
-    case SMALL_REFUSING:
-    case SMALL_NEVER_READY:
-    case SMALL_STUBBORN:
-    case SMALL_BLOCKED:
-        break;
-    }
-    return should_leave;
-}
-
-/* Until the caller stirs, or somebody asks to hurry. */
-static void
-hold(struct child *child, int fd)
-{
-    struct pollfd entries[] = { { .fd = fd, .events = POLLIN },
-                                { .fd = child_fd(child), .events = POLLIN } };
-
-    while (!child_should_hurry(child)) {
-        poll(entries, 2, -1);
-        if (entries[0].revents != 0)
-            return;
-    }
-    atomic_fetch_add(&shared->hurried_count, 1);
-}
-
-static void
-serve(struct child *child, int fd)
-{
-    const size_t slot = (size_t)child->slot;
-    const pid_t pid = getpid();
-    char order = SMALL_ANSWER;
-
-    if (read(fd, &order, 1) == 1 && order == SMALL_SILENT)
-        wait_without_end();
-    board_set_stage(child->board, slot, BOARD_BUSY,
-                    order == SMALL_OVERDUE ? clock_mono_ms() : 0);
-    if (order == SMALL_CRASH)
-        kill(pid, SIGABRT);
-    if (order == SMALL_OVERDUE)
-        wait_without_end();
-    if (order == SMALL_HOLD)
-        hold(child, fd);
-    if (send(fd, &pid, sizeof(pid), MSG_NOSIGNAL) == -1)
-        return;
-}
-
-static int
-work(struct child *child)
-{
-    const int code = begin(child);
-    int fd;
-
-    if (code != CHILD_EXIT_OK)
-        return code;
-    while ((fd = child_accept(child)) != -1) {
-        serve(child, fd);
-        close(fd);
-        child_idle(child);
-    }
-    note_leaving(child);
-    return CHILD_EXIT_OK;
-}
-
-static void
-block_without_end(void)
-{
-    int ends[2];
-    char byte;
-
-    if (pipe(ends) == 0)
-        while (read(ends[0], &byte, 1) == -1)
-            ;
-}
-
-static int
-scribe(struct child *child)
-{
-    const int now = atomic_fetch_add(&shared->exclusive_now, 1) + 1;
-    const int code = begin(child);
-
-    if (now > atomic_load(&shared->exclusive_most))
-        atomic_store(&shared->exclusive_most, now);
-    if (mode_of(child) == SMALL_BLOCKED)
-        block_without_end();
-    while (code == CHILD_EXIT_OK && !may_go(child)) {
-        fd_wait(child_fd(child), POLLIN, clock_mono_ms() + 60000);
-        atomic_fetch_add(&shared->wakeup_count, 1);
-    }
-    note_leaving(child);
-    atomic_fetch_sub(&shared->exclusive_now, 1);
-    return code;
-}
 
 /* ---- hooks ------------------------------------------------------------- */
 
@@ -218,6 +62,7 @@ static void
 on_rotate(void *arg)
 {
     (void)arg;
+    small_limit_descriptors(0);
     atomic_fetch_add(getpid() == master_pid ? &shared->rotated_in_master
                                             : &shared->rotated_in_children,
                      1);
@@ -280,7 +125,7 @@ small_master_init(struct small_master *sm)
     atomic_store(&sm->shared->config_count, 1);
     sm->pools[0] = (struct master_pool){
         .name = "work",
-        .main = work,
+        .main = small_work,
         .size = { .min = 2, .max = 6, .spare = 1, .idle_ms = 60000 },
         .reading_ms = 30000,
         .overdue_ms = 100,
@@ -297,7 +142,7 @@ small_master_add_scribe(struct small_master *sm)
 
     *pool = (struct master_pool){
         .name = "scribe",
-        .main = scribe,
+        .main = small_scribe,
         .size = { .min = 1, .max = 1, .spare = 1, .idle_ms = 60000 },
         .listen_fd = -1,
         .stop_order = 2,
@@ -330,6 +175,7 @@ void
 small_master_start(struct small_master *sm)
 {
     shared = sm->shared;
+    small_children_begin(sm->shared);
     fflush(NULL); /* exit(3) below would flush a copy */
     sm->pid = fork();
     assert_int_not_equal(sm->pid, -1);
@@ -485,19 +331,28 @@ small_is_alive(pid_t pid)
     return state != 'Z' && state != 'X';
 }
 
-bool
-small_log_has(const struct small_master *sm, const char *text)
+int
+small_log_count(const struct small_master *sm, const char *text)
 {
     static char bytes[1 << 20];
     FILE *file = fopen(sm->log_path, "r");
     size_t len;
+    int count = 0;
 
     if (file == NULL)
-        return false;
+        return 0;
     len = fread(bytes, 1, sizeof(bytes) - 1, file);
     fclose(file);
     bytes[len] = '\0';
-    return strstr(bytes, text) != NULL;
+    for (const char *at = bytes; (at = strstr(at, text)) != NULL; at++)
+        count++;
+    return count;
+}
+
+bool
+small_log_has(const struct small_master *sm, const char *text)
+{
+    return small_log_count(sm, text) > 0;
 }
 
 void

@@ -37,15 +37,17 @@ enum small_mode {
     SMALL_LATE,        /* leaves only when it is asked to hurry */
     SMALL_BLOCKED,     /* ready, then in a read(2) without an end */
     SMALL_LINGERING,   /* polls and asks, but never leaves */
+    SMALL_STARVED,     /* without a descriptor to spare until SIGUSR1 */
 };
 
 /* What a worker does for a caller. */
 enum small_order {
-    SMALL_ANSWER = 'a',   /* at once */
-    SMALL_HOLD = 'h',     /* busy until the caller writes again or leaves */
-    SMALL_OVERDUE = 'o',  /* busy, with a deadline that is now */
-    SMALL_SILENT = 's',   /* never becomes busy */
-    SMALL_CRASH = 'c',    /* abort */
+    SMALL_ANSWER = 'a',  /* at once */
+    SMALL_HOLD = 'h',    /* busy until the caller writes again or leaves */
+    SMALL_OVERDUE = 'o', /* busy, with a deadline that is now */
+    SMALL_SILENT = 's',  /* never becomes busy */
+    SMALL_CRASH = 'c',   /* abort */
+    SMALL_REFUSE = 'r',  /* exit 78 */
 };
 
 struct small_config {
@@ -57,7 +59,7 @@ struct small_config {
 struct small_shared {
     struct small_config configs[SMALL_MAX_CONFIGS];
     atomic_int config_count;
-    atomic_int next_mode[3];      /* of the next reload */
+    atomic_int next_mode[3]; /* of the next reload */
     atomic_bool refuses_reload;
     atomic_int forgotten[SMALL_MAX_CONFIGS]; /* how often, by number */
     atomic_int rotated_in_children;
@@ -72,7 +74,7 @@ struct small_shared {
     atomic_int first_left[3];  /* of the pool: leave_count at that time */
     atomic_int last_left[3];
     atomic_int hurried_count;
-    atomic_int wakeup_count;   /* of the scribe's wait */
+    atomic_int wakeup_count; /* of the scribe's wait */
 };
 
 struct small_master {
@@ -117,21 +119,22 @@ pid_t small_pid(const struct small_master *sm, unsigned pool);
 
 bool small_is_alive(pid_t pid);
 bool small_log_has(const struct small_master *sm, const char *text);
+int small_log_count(const struct small_master *sm, const char *text);
 
 void small_pause(void); /* a few milliseconds, between two looks */
 
-#define IDLE    (1u << BOARD_IDLE)
-#define BUSY    (1u << BOARD_BUSY)
+#define IDLE      (1u << BOARD_IDLE)
+#define BUSY      (1u << BOARD_BUSY)
 #define ANY_STAGE (~1u)
 
 /* The condition comes true within the patience, or the test fails. */
-#define assert_soon(condition)                                                 \
-    do {                                                                       \
-        const int64_t patience_mono_ms = clock_mono_ms() + SMALL_PATIENCE_MS;  \
-                                                                               \
-        while (!(condition) && clock_left_ms(patience_mono_ms) > 0)            \
-            small_pause();                                                     \
-        assert_true(condition);                                                \
+#define assert_soon(condition) \
+    do { \
+        const int64_t patience_mono_ms = clock_mono_ms() + SMALL_PATIENCE_MS; \
+\
+        while (!(condition) && clock_left_ms(patience_mono_ms) > 0) \
+            small_pause(); \
+        assert_true(condition); \
     } while (0)
 
 #endif

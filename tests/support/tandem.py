@@ -192,7 +192,7 @@ class Stack:
     """modelsim, tandemd and a web server ("lighttpd", "apache2" or None)."""
 
     def __init__(self, web="lighttpd", env=None, config=None, build=BUILD,
-                 start=True):
+                 start=True, under=()):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="td-"))
         self.folder.chmod(0o755)
         (self.folder / "state").mkdir(mode=0o700)
@@ -207,6 +207,7 @@ class Stack:
         self.sim = Sim(self)
         self.ledger = Ledger(self.folder / "state" / "ledger.db")
         self._start = start
+        self._under = list(under)  # such as valgrind with its options
 
     # ---- starting ----
 
@@ -280,7 +281,7 @@ class Stack:
         if numbers:
             command = [sys.executable, "-c", _LIKE_SYSTEMD,
                        ",".join(map(str, numbers)), *command]
-        self.tandemd = Process("tandemd", command,
+        self.tandemd = Process("tandemd", self._under + command,
                                self.folder / "tandemd.log",
                                self.tandem_environment(), pass_fds=numbers)
         self.log = Log(self.tandemd)
@@ -453,6 +454,9 @@ class Stack:
         assert not errors, errors
         self.check_sanitizers()
         self.check_ledger()
+
+    def is_sanitized(self):
+        return b"__asan_init" in (self.build / "tandemd").read_bytes()
 
     def check_sanitizers(self):
         reports = [path.read_text(errors="replace")[:4000]

@@ -132,8 +132,11 @@ test_only_the_pool_and_the_stages_asked_for_are_counted(void **state)
     static const struct {
         unsigned pool;
         enum board_stage stage;
-    } children[] = { { 0, BOARD_IDLE }, { 0, BOARD_BUSY }, { 0, BOARD_READING },
-                     { 1, BOARD_IDLE }, { 1, BOARD_LEAVING } };
+    } children[] = { { 0, BOARD_IDLE },
+                     { 0, BOARD_BUSY },
+                     { 0, BOARD_READING },
+                     { 1, BOARD_IDLE },
+                     { 1, BOARD_LEAVING } };
     struct board *board = new_board(8);
 
     (void)state;
@@ -201,38 +204,62 @@ write_jobs_for_ever(struct board *board)
 }
 
 static void
+expect_whole(const struct board *board)
+{
+    const struct uuid job = board_look(board, 0).job;
+
+    for (size_t i = 1; i < sizeof(job.bytes); i++)
+        assert_int_equal(job.bytes[i], job.bytes[0]);
+}
+
+static void
 test_a_job_is_never_seen_half_written(void **state)
 {
     struct board *board = new_board(1);
     const int64_t deadline_ms = clock_mono_ms() + 300;
-    struct uuid mixed = job_of(0x11);
     pid_t pid;
     int seen[256] = { 0 };
 
     (void)state;
-    memset(mixed.bytes + 8, 0x22, 8);
     assert_int_equal(board_claim(board, 0, 1), 0);
     pid = fork();
     if (pid == 0)
         write_jobs_for_ever(board);
     while (clock_left_ms(deadline_ms) > 0) {
-        const struct uuid job = board_look(board, 0).job;
-
-        for (size_t i = 1; i < sizeof(job.bytes); i++)
-            assert_int_equal(job.bytes[i], job.bytes[0]);
-        seen[job.bytes[0]]++;
-        assert_false(board_has_job(board, &mixed));
+        expect_whole(board);
+        seen[board_look(board, 0).job.bytes[0]]++;
     }
     kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     assert_true(seen[0x11] > 0);
     assert_true(seen[0x22] > 0);
+    board_free(board);
+}
 
-    /* The writer may have died half-way: the next owner's job is whole. */
+static void
+test_a_writer_stopped_half_way_shows_no_job_and_harms_no_next_one(void **state)
+{
+    struct board *board = new_board(1);
+    struct uuid job = job_of(0x33);
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(board_claim(board, 0, 1), 0);
+    pid = fork();
+    if (pid == 0)
+        write_jobs_for_ever(board);
+    for (int i = 0; i < 1000; i++) {
+        kill(pid, SIGSTOP);
+        assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid);
+        expect_whole(board);
+        kill(pid, SIGCONT);
+    }
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
     board_release(board, 0);
     assert_int_equal(board_claim(board, 0, 1), 0);
-    board_set_job(board, 0, &mixed);
-    assert_true(board_has_job(board, &mixed));
+    board_set_job(board, 0, &job);
+    assert_true(board_has_job(board, &job));
     board_free(board);
 }
 
@@ -275,6 +302,8 @@ main(void)
         cmocka_unit_test(test_a_stage_begins_when_it_is_set),
         cmocka_unit_test(test_a_job_is_found_while_a_child_shows_it),
         cmocka_unit_test(test_a_job_is_never_seen_half_written),
+        cmocka_unit_test(
+            test_a_writer_stopped_half_way_shows_no_job_and_harms_no_next_one),
         cmocka_unit_test(test_what_a_child_writes_outlives_it),
     };
 

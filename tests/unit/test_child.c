@@ -166,6 +166,29 @@ test_an_orphan_that_stays_a_while_does_not_spin(void **state)
     assert_in_range(atomic_load(&sm.shared->wakeup_count), 1, 3);
 }
 
+static void
+test_a_child_without_descriptors_says_so_once_and_recovers(void **state)
+{
+    int64_t until_ms;
+    int fd;
+
+    (void)state;
+    sm.pools[0].size = (struct plan_limits){ 1, 1, 1, 60000 };
+    sm.shared->configs[0].mode[0] = SMALL_STARVED;
+    small_master_start(&sm);
+    assert_soon(small_count(&sm, 0, IDLE) == 1);
+    fd = small_call(&sm, SMALL_ANSWER);
+    assert_soon(small_log_has(&sm, "\"accept_failed\""));
+    until_ms = clock_mono_ms() + 300; /* several tries */
+    while (clock_left_ms(until_ms) > 0)
+        small_pause();
+    assert_int_equal(small_log_count(&sm, "\"accept_failed\""), 1);
+    kill(sm.pid, SIGUSR1);
+    assert_true(small_answer(fd) > 0);
+    close(fd);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
 #define lives(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -178,6 +201,7 @@ main(void)
         lives(test_a_foreign_death_notice_starts_no_timer),
         lives(test_sigint_and_sighup_of_a_terminal_do_not_touch_children),
         lives(test_a_child_that_asks_is_woken_once_and_does_not_spin),
+        lives(test_a_child_without_descriptors_says_so_once_and_recovers),
         lives(test_an_orphan_that_stays_a_while_does_not_spin),
     };
 

@@ -98,8 +98,7 @@ test_answers_come_back_as_they_were(void **state)
     assert_int_equal(
         frame_append_receipt(&out, ENTRY_ACCEPTED, &run, &receipt, NULL), 0);
     assert_int_equal(
-        frame_append_refusal(&out, ENTRY_FINISHED, &run, "disk full", NULL),
-        0);
+        frame_append_refusal(&out, ENTRY_FINISHED, &run, "disk full", NULL), 0);
     frame = first_frame();
     assert_int_equal(frame.type, FRAME_RECEIPT);
     assert_int_equal(frame_read_answer(&frame, &answer, NULL), 0);
@@ -272,8 +271,7 @@ test_more_than_the_maximum_cannot_be_said(void **state)
     buf_clear(&out);
     part.len = FRAME_MAX_BYTES - 64; /* fits with its headers */
     assert_int_equal(frame_append_record(&out, &record, NULL), 0);
-    assert_int_equal(frame_look(out.bytes, out.len, &frame, NULL),
-                     FRAME_WHOLE);
+    assert_int_equal(frame_look(out.bytes, out.len, &frame, NULL), FRAME_WHOLE);
     json_decref(facts);
     free(text);
 }

@@ -204,8 +204,7 @@ test_a_database_in_memory_is_empty(void **state)
     lite_close(memory);
 }
 
-#define LITE_TEST(name) \
-    cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define LITE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
 main(void)

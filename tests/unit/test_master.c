@@ -45,26 +45,39 @@ test_the_minimum_is_started_and_serves(void **state)
     assert_int_equal(small_count(&sm, 0, ANY_STAGE), 0);
 }
 
-static void
-test_a_burst_is_met_before_the_next_tick(void **state)
+/* True when five callers at once, for two children, are all served before the
+ * master ticks again. */
+static bool
+meets_a_burst(void)
 {
     int fds[5];
     int ticks;
+    bool in_time;
 
-    (void)state;
     small_master_start(&sm);
     assert_soon(small_count(&sm, 0, IDLE) == 2);
-    assert_soon(atomic_load(&sm.shared->tick_count) > 0);
+    ticks = atomic_load(&sm.shared->tick_count);
+    assert_soon(atomic_load(&sm.shared->tick_count) > ticks);
     ticks = atomic_load(&sm.shared->tick_count);
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         fds[i] = small_call(&sm, SMALL_HOLD);
     assert_soon(small_count(&sm, 0, BUSY) == ARRAY_LEN(fds));
-    /* A sanitizer's fork may need a tick of its own; four rounds by ticks
-     * alone would be more. */
-    assert_in_range(atomic_load(&sm.shared->tick_count), ticks, ticks + 2);
+    in_time = atomic_load(&sm.shared->tick_count) == ticks;
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         close(fds[i]);
     assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+    return in_time;
+}
+
+/* A busy machine may take longer than a tick to fork; not every time. */
+static void
+test_a_burst_is_met_before_the_next_tick(void **state)
+{
+    int tries = 1;
+
+    (void)state;
+    while (!meets_a_burst())
+        assert_in_range(++tries, 2, 8);
 }
 
 static void
@@ -290,6 +303,28 @@ test_one_pool_that_never_gets_ready_stops_the_others_in_order(void **state)
     assert_int_equal(small_count(&sm, 0, ANY_STAGE), 0);
 }
 
+static void
+test_a_refusal_after_others_were_ready_is_braked_and_not_the_end(void **state)
+{
+    int fd;
+
+    (void)state;
+    small_master_add_scribe(&sm);
+    sm.shared->configs[0].mode[1] = SMALL_NEVER_READY; /* it goes on starting */
+    small_master_start(&sm);
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    fd = small_call(&sm, SMALL_REFUSE);
+    assert_int_equal(small_answer(fd), 0);
+    close(fd);
+    assert_soon(small_log_has(&sm, "\"child_refused_config\""));
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    assert_true(small_log_has(&sm, "\"respawn_braked\""));
+    assert_false(small_log_has(&sm, "\"start_failed\""));
+    kill(sm.pid, SIGINT);
+    assert_soon(small_count(&sm, 0, ANY_STAGE) == 0);
+    assert_int_equal(small_master_stop(&sm, SIGINT), 1);
+}
+
 #define lives(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -311,6 +346,7 @@ main(void)
         lives(test_sigusr1_reaches_the_master_and_every_child),
         lives(test_a_master_whose_children_refuse_the_configuration_gives_up),
         lives(test_a_master_whose_children_are_never_ready_gives_up),
+        lives(test_a_refusal_after_others_were_ready_is_braked_and_not_the_end),
         lives(test_one_pool_that_never_gets_ready_stops_the_others_in_order),
     };
 

@@ -19,7 +19,7 @@
 static uint8_t leaves[MAX_LEAVES][ENTRY_HASH_LEN];
 
 static void
-tree_head(const uint8_t (*list)[ENTRY_HASH_LEN], size_t count,
+tree_head(uint8_t (*list)[ENTRY_HASH_LEN], size_t count,
           uint8_t head[ENTRY_HASH_LEN])
 {
     uint8_t left[ENTRY_HASH_LEN], right[ENTRY_HASH_LEN];
@@ -33,11 +33,11 @@ tree_head(const uint8_t (*list)[ENTRY_HASH_LEN], size_t count,
         split *= 2;
     tree_head(list, split, left);
     tree_head(list + split, count - split, right);
-    assert_int_equal(crypto_sha256((struct crypto_part[]){ { "\1", 1 },
-                                                           { left, 32 },
-                                                           { right, 32 } },
-                                   3, head, NULL),
-                     0);
+    assert_int_equal(
+        crypto_sha256(
+            (struct crypto_part[]){ { "\1", 1 }, { left, 32 }, { right, 32 } },
+            3, head, NULL),
+        0);
 }
 
 static void
@@ -67,9 +67,12 @@ test_known_values(void **state)
     static const struct {
         const char *hex;
         size_t len;
-    } inputs[] = { { "", 0 },           { "00", 1 },
-                   { "10", 1 },         { "2021", 2 },
-                   { "3031", 2 },       { "40414243", 4 },
+    } inputs[] = { { "", 0 },
+                   { "00", 1 },
+                   { "10", 1 },
+                   { "2021", 2 },
+                   { "3031", 2 },
+                   { "40414243", 4 },
                    { "5051525354555657", 8 },
                    { "606162636465666768696a6b6c6d6e6f", 16 } };
     static const char *const roots[] = {

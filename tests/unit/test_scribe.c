@@ -47,7 +47,7 @@ static struct {
     atomic_bool leave;
     atomic_bool hurry;
     atomic_int sends_to_live; /* the scribe dies instead of the next; -1: off */
-} *shared;
+} * shared;
 
 enum { FAMILY_ENTRIES, FAMILY_COMMIT };
 
@@ -222,9 +222,10 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-    static const char *const names[] = { "ledger.db", "ledger.db-wal",
-                                         "ledger.db-shm", "ledger.db.lock",
-                                         "s", "log" };
+    static const char *const names[] = {
+        "ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock", "s",
+        "log"
+    };
     char path[160];
 
     (void)state;
@@ -256,10 +257,10 @@ new_run(void)
 static json_t *
 accepted_facts(void)
 {
-    json_t *facts = json_pack(
-        "{s:s, s:s, s:n, s:s, s:s, s:i}", "started_at",
-        "2026-01-31T23:59:59.123456Z", "principal", "key:demo", "user_id",
-        "flash_model", "quick", "pro_model", "careful", "worker_pid", 7);
+    json_t *facts = json_pack("{s:s, s:s, s:n, s:s, s:s, s:i}", "started_at",
+                              "2026-01-31T23:59:59.123456Z", "principal",
+                              "key:demo", "user_id", "flash_model", "quick",
+                              "pro_model", "careful", "worker_pid", 7);
 
     assert_non_null(facts);
     return facts;
@@ -269,8 +270,8 @@ static json_t *
 finished_facts(void)
 {
     json_t *facts = json_pack(
-        "{s:s, s:s, s:s, s:i, s:s, s:n, s:{s:i, s:s, s:i, s:i}, s:n}",
-        "status", "ok", "salvage", "flash_only", "started_at",
+        "{s:s, s:s, s:s, s:i, s:s, s:n, s:{s:i, s:s, s:i, s:i}, s:n}", "status",
+        "ok", "salvage", "flash_only", "started_at",
         "2026-01-31T23:59:59.123456Z", "total_ms", 2012, "principal",
         "key:demo", "user_id", "flash", "latency_ms", 800, "served_model",
         "quick-1", "input_tokens", 11, "output_tokens", 22, "pro");
@@ -283,8 +284,8 @@ static void
 submit(struct clerk *clerk, enum entry_kind kind, const struct uuid *run_id,
        const struct entry_content *parts, size_t part_count)
 {
-    json_t *facts = kind == ENTRY_ACCEPTED ? accepted_facts()
-                                           : finished_facts();
+    json_t *facts =
+        kind == ENTRY_ACCEPTED ? accepted_facts() : finished_facts();
     const struct entry_record record = { .kind = kind,
                                          .run_id = *run_id,
                                          .facts = facts,
@@ -453,6 +454,27 @@ test_a_record_sent_twice_gets_the_first_receipt(void **state)
     assert_int_equal(ledger_int("SELECT count(*) FROM entry", NULL), 3);
     clerk_free(one);
     clerk_free(other);
+}
+
+static void
+test_a_record_twice_in_one_batch_is_written_once(void **state)
+{
+    struct clerk *clerks[2] = { new_clerk(), new_clerk() };
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    kill(scribe_pid, SIGSTOP);
+    submit(clerks[0], ENTRY_ACCEPTED, &run_id, NULL, 0);
+    submit(clerks[1], ENTRY_ACCEPTED, &run_id, NULL, 0);
+    kill(scribe_pid, SIGCONT);
+    pump(clerks, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(clerk_state(clerks[i]), CLERK_RECORDED);
+        assert_int_equal(clerk_receipt(clerks[i])->idx, 1);
+        clerk_free(clerks[i]);
+    }
+    assert_int_equal(count_kind(&run_id, "accepted"), 1);
+    assert_false(log_says("ledger_write_failed"));
 }
 
 static void
@@ -693,16 +715,19 @@ static const struct hostile {
     const char *bytes;
     size_t len;
 } hostile[] = {
-#define BYTES(text) { text, sizeof(text) - 1 }
+#define BYTES(text) \
+    { \
+        text, sizeof(text) - 1 \
+    }
     BYTES("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
-    BYTES("\1\1\0\0\xff\xff\xff\xff"),             /* 4 GiB announced */
-    BYTES("\1\1\0\0\1\x80\0\0"),                   /* one byte above 24 MiB */
-    BYTES("\1\1\0\0\0\0\0\0"),                     /* an empty record */
-    BYTES("\1\2\0\0\0\0\0\3abc"),                  /* a run of 3 bytes */
-    BYTES("\1\3\0\0\0\0\0\0"),                     /* an answer, to us */
-    BYTES("\2\1\0\0\0\0\0\0"),                     /* another version */
+    BYTES("\1\1\0\0\xff\xff\xff\xff"), /* 4 GiB announced */
+    BYTES("\1\1\0\0\1\x80\0\0"),       /* one byte above 24 MiB */
+    BYTES("\1\1\0\0\0\0\0\0"),         /* an empty record */
+    BYTES("\1\2\0\0\0\0\0\3abc"),      /* a run of 3 bytes */
+    BYTES("\1\3\0\0\0\0\0\0"),         /* an answer, to us */
+    BYTES("\2\1\0\0\0\0\0\0"),         /* another version */
     BYTES("\1\1\0\0\0\0\0\x16\1RRRRRRRRRRRRRRRR\xff\0\0\0\0"), /* 255 parts */
-    BYTES("\1\1\0\0\0\0\0\x16\0RRRRRRRRRRRRRRRR\0\0\0\0\0"), /* log_opened */
+    BYTES("\1\1\0\0\0\0\0\x16\0RRRRRRRRRRRRRRRR\0\0\0\0\0"),   /* log_opened */
     BYTES("\1\1\0\0\0\0\0\x1c\1RRRRRRRRRRRRRRRR\1\0\0\0\0"
           "\0\0\xff\xff\xff\xff"), /* a part longer than its frame */
 #undef BYTES
@@ -847,20 +872,17 @@ test_a_full_disk_is_a_refusal_and_passes(void **state)
     const struct uuid after_id = new_run();
 
     (void)state;
-    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &before_id),
-                     CLERK_RECORDED);
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &before_id), CLERK_RECORDED);
     set_file_limit(4096); /* the write-ahead log is longer already */
     assert_int_equal(record(clerk, ENTRY_ACCEPTED, &full_id), CLERK_REFUSED);
     assert_true(clerk_reason(clerk)[0] != '\0');
     assert_int_equal(count_kind(&full_id, "accepted"), 0);
-    assert_int_equal(record(clerk, ENTRY_FINISHED, &before_id),
-                     CLERK_REFUSED);
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &before_id), CLERK_REFUSED);
     set_file_limit(RLIM_INFINITY);
     assert_int_equal(record(clerk, ENTRY_ACCEPTED, &after_id), CLERK_RECORDED);
     wait_for_kind(&before_id, "orphaned"); /* its worker had been refused */
-    assert_int_equal(ledger_int("SELECT count(*) = max(idx) + 1 FROM entry",
-                                NULL),
-                     1);
+    assert_int_equal(
+        ledger_int("SELECT count(*) = max(idx) + 1 FROM entry", NULL), 1);
     clerk_free(clerk);
 }
 
@@ -989,15 +1011,19 @@ main(void)
     const struct CMUnitTest tests[] = {
         SCRIBE_TEST(test_a_run_becomes_two_entries_and_its_receipts_name_them),
         SCRIBE_TEST(test_a_record_sent_twice_gets_the_first_receipt),
+        SCRIBE_TEST(test_a_record_twice_in_one_batch_is_written_once),
         SCRIBE_TEST(test_a_run_that_was_never_accepted_cannot_finish),
         SCRIBE_TEST(test_an_answer_of_a_megabyte_is_stored_byte_for_byte),
         SCRIBE_TEST(test_records_that_come_together_share_a_commit),
         SCRIBE_TEST(test_more_records_than_a_batch_holds_are_all_written),
         SCRIBE_TEST(test_a_run_whose_worker_died_is_orphaned),
         SCRIBE_TEST(test_a_run_that_a_living_worker_shows_waits_for_it),
-        SCRIBE_TEST(test_a_run_left_open_by_a_killed_scribe_is_orphaned_by_the_next),
-        SCRIBE_TEST(test_a_clerk_that_names_its_run_to_the_next_scribe_keeps_it),
-        SCRIBE_TEST(test_a_scribe_killed_before_its_answers_loses_and_doubles_nothing),
+        SCRIBE_TEST(
+            test_a_run_left_open_by_a_killed_scribe_is_orphaned_by_the_next),
+        SCRIBE_TEST(
+            test_a_clerk_that_names_its_run_to_the_next_scribe_keeps_it),
+        SCRIBE_TEST(
+            test_a_scribe_killed_before_its_answers_loses_and_doubles_nothing),
         SCRIBE_TEST(test_hostile_frames_cost_only_their_connection),
         SCRIBE_TEST(test_a_frame_that_comes_byte_by_byte_is_understood),
         SCRIBE_TEST(test_one_bad_record_does_no_harm_to_those_beside_it),

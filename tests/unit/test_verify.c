@@ -218,8 +218,7 @@ test_what_is_no_ledger_cannot_be_checked(void **state)
 
     (void)state;
     assert_int_equal(
-        verify_run("/nowhere/ledger.db", NULL, 0, &watcher, &counts, &err),
-        -1);
+        verify_run("/nowhere/ledger.db", NULL, 0, &watcher, &counts, &err), -1);
     assert_int_equal(err.kind, ERR_INVALID);
     snprintf(path, sizeof(path), "%s/noise", fixture.folder);
     assert_int_equal(file_write_durably(path, 0600, noise, sizeof(noise), NULL),
@@ -277,8 +276,7 @@ is_named(const struct named *named)
         if (named->log_id[0] != '\0' &&
             strcmp(one->log_id, named->log_id) == 0 && one->idx == named->idx)
             return true;
-        if (named->part[0] != '\0' &&
-            strcmp(one->run_id, named->run_id) == 0 &&
+        if (named->part[0] != '\0' && strcmp(one->run_id, named->run_id) == 0 &&
             strcmp(one->part, named->part) == 0)
             return true;
     }
@@ -476,8 +474,9 @@ rewrite(int64_t rowid, const char *words, const char *others)
 {
     struct lite *db = lite_open(fixture.path, LITE_READ_ONLY, 1000, NULL);
     struct lite_stmt *stmt =
-        lite_prepare(db, "SELECT replace(body, ?, ?) FROM entry "
-                         "WHERE rowid = ?",
+        lite_prepare(db,
+                     "SELECT replace(body, ?, ?) FROM entry "
+                     "WHERE rowid = ?",
                      NULL);
     char sql[MAX_SQL_BYTES], hex[2 * ENTRY_HASH_LEN + 1];
     uint8_t leaf[ENTRY_HASH_LEN];
@@ -524,8 +523,7 @@ test_a_consistent_change_in_a_lost_log_is_found_by_the_next(void **state)
 
 /* And this is why heads are kept elsewhere. */
 static void
-test_a_consistent_change_in_the_newest_log_takes_an_anchor_to_find(
-    void **state)
+test_a_consistent_change_in_the_newest_log_takes_an_anchor_to_find(void **state)
 {
     struct verify_anchor anchor;
 
@@ -573,6 +571,16 @@ test_an_entry_after_log_closed_is_found(void **state)
              "FROM entry WHERE rowid = 6");
     fixture_tamper(&fixture, sql);
     assert_found("log_closed", "an entry after log_closed (5)");
+}
+
+/* One text spoken of twice and another not at all: the numbers agree. */
+static void
+test_a_text_spoken_of_twice_does_not_hide_one_that_is_not(void **state)
+{
+    (void)state;
+    rewrite(12, "\"part\":\"flash\"", "\"part\":\"query\"");
+    assert_found("content", "no entry speaks of this content");
+    assert_true(says("content", "more than one entry speaks of this"));
 }
 
 static void
@@ -648,11 +656,15 @@ main(void)
         VERIFY_TEST(test_content_that_no_entry_speaks_of_is_found),
         VERIFY_TEST(test_texts_that_changed_places_are_found),
         VERIFY_TEST(test_an_end_without_a_beginning_is_found),
-        VERIFY_TEST(test_a_consistent_change_in_a_closed_log_is_found_by_its_root),
-        VERIFY_TEST(test_a_consistent_change_in_a_lost_log_is_found_by_the_next),
-        VERIFY_TEST(test_a_consistent_change_in_the_newest_log_takes_an_anchor_to_find),
+        VERIFY_TEST(
+            test_a_consistent_change_in_a_closed_log_is_found_by_its_root),
+        VERIFY_TEST(
+            test_a_consistent_change_in_a_lost_log_is_found_by_the_next),
+        VERIFY_TEST(
+            test_a_consistent_change_in_the_newest_log_takes_an_anchor_to_find),
         VERIFY_TEST(test_a_newest_log_cut_short_takes_an_anchor_to_find),
         VERIFY_TEST(test_an_entry_after_log_closed_is_found),
+        VERIFY_TEST(test_a_text_spoken_of_twice_does_not_hide_one_that_is_not),
         VERIFY_TEST(test_a_body_that_is_not_canonical_is_found),
         VERIFY_TEST(test_a_missing_trigger_is_found),
         VERIFY_TEST(test_a_foreign_trigger_is_found),

@@ -1,0 +1,309 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "ledger/reader.h"
+#include "support/ledger_fixture.h"
+#include "sys/log.h"
+#include "text/json.h"
+
+static struct fixture fixture;
+static struct reader *reader;
+
+static int
+set_up(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    fixture_make(&fixture);
+    fixture_open_log(&fixture);
+    reader = reader_open(fixture.path, &err);
+    if (reader == NULL)
+        print_error("%s\n", err.text);
+    return reader != NULL ? 0 : -1;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    reader_close(reader);
+    fixture_remove(&fixture);
+    return 0;
+}
+
+static struct uuid
+accept_at(const char *started_at)
+{
+    const struct uuid run_id = fixture_new_run();
+
+    fixture_write(&fixture, ENTRY_ACCEPTED, &run_id,
+                  &(struct fixture_options){ .started_at = started_at });
+    return run_id;
+}
+
+static json_t *
+list(size_t limit, struct reader_cursor *cursor)
+{
+    const struct reader_cursor after = *cursor;
+    struct err err = { 0 };
+    json_t *page = reader_list(reader, limit, &after, cursor, &err);
+
+    if (page == NULL)
+        fail_msg("%s", err.text);
+    return page;
+}
+
+static void
+assert_id(const json_t *run, const struct uuid *run_id)
+{
+    char text[UUID_TEXT_LEN];
+
+    uuid_format(run_id, text);
+    assert_string_equal(json_get_string(run, "id"), text);
+}
+
+static void
+test_a_listed_run_has_all_its_members(void **state)
+{
+    const struct uuid run_id = fixture_write_run(&fixture);
+    struct reader_cursor cursor = { .set = false };
+    json_t *page = list(10, &cursor), *run = json_array_get(page, 0);
+
+    (void)state;
+    assert_int_equal(json_array_size(page), 1);
+    assert_false(cursor.set);
+    assert_id(run, &run_id);
+    assert_int_equal(json_object_size(run), 13);
+    assert_string_equal(json_get_string(run, "query"), "why?");
+    assert_string_equal(json_get_string(run, "flash_response"), "so");
+    assert_string_equal(json_get_string(run, "pro_response"), "because");
+    assert_int_equal(json_get_int(run, "flash_latency_ms", -1), 800);
+    assert_int_equal(json_get_int(run, "pro_latency_ms", -1), 1900);
+    assert_int_equal(json_get_int(run, "total_ms", -1), 2012);
+    assert_string_equal(json_get_string(run, "created_at"),
+                        "2026-01-31T23:59:59.123456Z");
+    assert_string_equal(json_get_string(run, "user_id"), "u-1");
+    assert_string_equal(json_get_string(run, "status"), "ok");
+    assert_string_equal(json_get_string(run, "salvage"), "none");
+    assert_string_equal(json_get_string(run, "flash_model"), "quick-1");
+    assert_string_equal(json_get_string(run, "pro_model"), "careful-2");
+    json_decref(page);
+}
+
+static void
+test_open_and_orphaned_runs_are_listed(void **state)
+{
+    const struct uuid orphan_id = accept_at("2026-01-01T00:00:00.000000Z");
+    struct reader_cursor cursor = { .set = false };
+    json_t *page, *run;
+
+    (void)state;
+    accept_at("2026-01-02T00:00:00.000000Z");
+    fixture_write(&fixture, ENTRY_ORPHANED, &orphan_id, NULL);
+    page = list(10, &cursor);
+    assert_int_equal(json_array_size(page), 2);
+    run = json_array_get(page, 0);
+    assert_string_equal(json_get_string(run, "status"), "open");
+    assert_true(json_is_null(json_object_get(run, "query")));
+    assert_true(json_is_null(json_object_get(run, "total_ms")));
+    assert_string_equal(json_get_string(run, "flash_model"), "quick");
+    run = json_array_get(page, 1);
+    assert_id(run, &orphan_id);
+    assert_string_equal(json_get_string(run, "status"), "orphaned");
+    json_decref(page);
+}
+
+static void
+test_pages_are_newest_first_and_neither_skip_nor_repeat(void **state)
+{
+    static const char *const times[] = {
+        "2026-01-03T00:00:00.000000Z", "2026-01-01T00:00:00.000000Z",
+        "2026-01-02T00:00:00.000000Z", "2026-01-02T00:00:00.000000Z",
+        "2026-01-02T00:00:00.000000Z",
+    };
+    struct reader_cursor cursor = { .set = false };
+    char seen[ARRAY_LEN(times)][UUID_TEXT_LEN];
+    char last[CLOCK_UTC_LEN] = "9999";
+    size_t count = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(times); i++)
+        accept_at(times[i]);
+    do {
+        json_t *page = list(2, &cursor), *run;
+        size_t i;
+
+        assert_in_range(json_array_size(page), 1, 2);
+        json_array_foreach(page, i, run)
+        {
+            const char *created_at = json_get_string(run, "created_at");
+
+            assert_true(strcmp(created_at, last) <= 0);
+            snprintf(last, sizeof(last), "%s", created_at);
+            assert_true(count < ARRAY_LEN(seen));
+            snprintf(seen[count], sizeof(seen[count]), "%s",
+                     json_get_string(run, "id"));
+            for (size_t j = 0; j < count; j++)
+                assert_string_not_equal(seen[j], seen[count]);
+            count++;
+        }
+        json_decref(page);
+    } while (cursor.set);
+    assert_int_equal(count, ARRAY_LEN(times));
+}
+
+static void
+test_a_page_that_ends_exactly_has_no_next(void **state)
+{
+    struct reader_cursor cursor = { .set = false };
+
+    (void)state;
+    accept_at("2026-01-01T00:00:00.000000Z");
+    accept_at("2026-01-02T00:00:00.000000Z");
+    json_decref(list(2, &cursor));
+    assert_false(cursor.set);
+}
+
+static void
+test_one_run_is_shown_with_entries_and_texts(void **state)
+{
+    const struct uuid run_id = fixture_write_run(&fixture);
+    json_t *run = reader_get(reader, &run_id, NULL);
+    json_t *entries = json_object_get(run, "entries");
+    json_t *first = json_array_get(entries, 0);
+    json_t *content = json_object_get(run, "content");
+
+    (void)state;
+    assert_id(run, &run_id);
+    assert_string_equal(json_get_string(run, "status"), "ok");
+    assert_int_equal(json_array_size(entries), 2);
+    assert_string_equal(json_get_string(first, "kind"), "accepted");
+    assert_int_equal(json_get_int(first, "idx", -1), 1);
+    assert_int_equal(strlen(json_get_string(first, "leaf_hash")), 64);
+    assert_int_equal(strlen(json_get_string(first, "log_id")), 36);
+    assert_int_equal(strlen(json_get_string(first, "recorded_at")), 27);
+    assert_string_equal(
+        json_get_string(json_object_get(first, "body"), "principal"),
+        "key:\"demo\"\n");
+    assert_string_equal(json_get_string(json_array_get(entries, 1), "kind"),
+                        "finished");
+    assert_int_equal(json_object_size(content), 4);
+    assert_string_equal(json_get_string(content, "context"), "{}");
+    json_decref(run);
+}
+
+static void
+test_an_open_run_says_so(void **state)
+{
+    const struct uuid run_id = accept_at("2026-01-01T00:00:00.000000Z");
+    json_t *run = reader_get(reader, &run_id, NULL);
+
+    (void)state;
+    assert_string_equal(json_get_string(run, "status"), "open");
+    assert_int_equal(json_object_size(json_object_get(run, "content")), 0);
+    json_decref(run);
+}
+
+static void
+test_a_run_that_is_not_there_is_null(void **state)
+{
+    const struct uuid run_id = fixture_new_run();
+    json_t *run = reader_get(reader, &run_id, NULL);
+
+    (void)state;
+    assert_true(json_is_null(run));
+    json_decref(run);
+}
+
+static void
+test_a_ledger_that_is_not_there_is_told_apart(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    assert_null(reader_open("/nowhere/ledger.db", &err));
+    assert_int_equal(err.kind, ERR_INVALID);
+}
+
+static void
+test_the_view_for_people_agrees(void **state)
+{
+    (void)state;
+    fixture_write_run(&fixture);
+    accept_at("2026-01-01T00:00:00.000000Z");
+    assert_int_equal(
+        fixture_int(&fixture,
+                    "SELECT count(*) FROM experiment_runs WHERE query = 'why?' "
+                    "AND context = '{}' AND flash_response = 'so' AND "
+                    "pro_response = 'because' AND flash_latency_ms = 800 AND "
+                    "pro_latency_ms = 1900 AND user_id = 'u-1' AND status = "
+                    "'ok' AND created_at = '2026-01-31T23:59:59.123456Z'"),
+        1);
+    assert_int_equal(fixture_int(&fixture,
+                                 "SELECT count(*) FROM experiment_runs "
+                                 "WHERE status = 'open' AND query IS NULL"),
+                     1);
+}
+
+static void
+test_entries_and_content_refuse_changes(void **state)
+{
+    static const char *const statements[] = {
+        "UPDATE entry SET status = 'ok'",
+        "DELETE FROM entry",
+        "UPDATE content SET body = ''",
+        "INSERT OR REPLACE INTO entry SELECT * FROM entry WHERE idx = 0",
+        "INSERT OR REPLACE INTO entry (log_id, idx, recorded_at, kind, run_id,"
+        " leaf_hash, body) SELECT 'x', 0, 0, kind, run_id, leaf_hash, body"
+        " FROM entry WHERE kind = 'accepted'",
+        "INSERT OR REPLACE INTO entry (log_id, idx, recorded_at, kind, run_id,"
+        " leaf_hash, body) SELECT 'x', 0, 0, 'orphaned', run_id, leaf_hash,"
+        " body FROM entry WHERE kind = 'finished'",
+        "INSERT OR REPLACE INTO content SELECT * FROM content",
+    };
+    struct lite *db;
+
+    (void)state;
+    fixture_write_run(&fixture);
+    db = lite_open(fixture.path, LITE_READ_WRITE, 1000, NULL);
+    assert_non_null(db);
+    for (size_t i = 0; i < ARRAY_LEN(statements); i++) {
+        struct err err = { 0 };
+
+        if (lite_exec(db, statements[i], &err) != -1)
+            fail_msg("%s", statements[i]);
+    }
+    lite_close(db);
+}
+
+#define READER_TEST(name) \
+    cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        READER_TEST(test_a_listed_run_has_all_its_members),
+        READER_TEST(test_open_and_orphaned_runs_are_listed),
+        READER_TEST(test_pages_are_newest_first_and_neither_skip_nor_repeat),
+        READER_TEST(test_a_page_that_ends_exactly_has_no_next),
+        READER_TEST(test_one_run_is_shown_with_entries_and_texts),
+        READER_TEST(test_an_open_run_says_so),
+        READER_TEST(test_a_run_that_is_not_there_is_null),
+        READER_TEST(test_a_ledger_that_is_not_there_is_told_apart),
+        READER_TEST(test_the_view_for_people_agrees),
+        READER_TEST(test_entries_and_content_refuse_changes),
+    };
+
+    log_set_level(LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
