@@ -155,7 +155,7 @@ on_tick(void *arg, const struct board *board)
 {
     const unsigned living = 1u << BOARD_STARTING | 1u << BOARD_IDLE |
                             1u << BOARD_READING | 1u << BOARD_BUSY |
-                            1u << BOARD_REFUSING | 1u << BOARD_LEAVING;
+                            1u << BOARD_REPLYING | 1u << BOARD_LEAVING;
     const unsigned busy = 1u << BOARD_READING | 1u << BOARD_BUSY;
 
     (void)arg;

@@ -79,6 +79,10 @@ serve_all(struct child *child, const struct server *server)
     while ((fd = child_accept(child)) != -1) {
         if (begin(child, gate, fd) == 0) {
             server->serve(child, server->tools, gate);
+            /* Before the client can know the end: its next query may come
+             * at once, and must not meet itself. */
+            board_set_stage(child->board, (size_t)child->slot, BOARD_REPLYING,
+                            0);
             fcgi_end(gate);
         }
         child_idle(child);
@@ -109,7 +113,7 @@ serve_query(struct child *child, void *tools, struct fcgi *gate)
         ask_serve(tools, gate);
         return;
     }
-    board_set_stage(child->board, (size_t)child->slot, BOARD_REFUSING, 0);
+    board_set_stage(child->board, (size_t)child->slot, BOARD_REPLYING, 0);
     ask_refuse(gate);
 }
 

@@ -24,7 +24,7 @@ enum board_stage {
     BOARD_IDLE,     /* waits for a connection */
     BOARD_READING,  /* a request comes in: bounded by the watchdog */
     BOARD_BUSY,     /* serves it: bounded by its own deadline */
-    BOARD_REFUSING, /* tells one caller too many so */
+    BOARD_REPLYING, /* the answer is made and goes out: this place is free */
     BOARD_LEAVING,  /* finishes; will accept no more */
 };
 

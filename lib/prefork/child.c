@@ -30,7 +30,7 @@
 
 #define LIVING_STAGES \
     (1u << BOARD_STARTING | 1u << BOARD_IDLE | 1u << BOARD_READING | \
-     1u << BOARD_BUSY | 1u << BOARD_REFUSING | 1u << BOARD_LEAVING)
+     1u << BOARD_BUSY | 1u << BOARD_REPLYING | 1u << BOARD_LEAVING)
 #define SPARE_STAGES (1u << BOARD_STARTING | 1u << BOARD_IDLE)
 
 struct child_private {

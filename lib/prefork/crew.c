@@ -229,7 +229,7 @@ stage_name(enum board_stage stage)
     static const char *const names[] = {
         [BOARD_FREE] = "free",       [BOARD_STARTING] = "starting",
         [BOARD_IDLE] = "idle",       [BOARD_READING] = "reading",
-        [BOARD_BUSY] = "busy",       [BOARD_REFUSING] = "refusing",
+        [BOARD_BUSY] = "busy",       [BOARD_REPLYING] = "replying",
         [BOARD_LEAVING] = "leaving",
     };
 
@@ -340,7 +340,7 @@ stage_deadline(const struct master_pool *pool, const struct board_view *view)
     case BOARD_STARTING:
         return view->since_mono_ms + STARTING_MS;
     case BOARD_READING:
-    case BOARD_REFUSING:
+    case BOARD_REPLYING:
         return view->since_mono_ms + pool->reading_ms;
     case BOARD_BUSY:
         return view->deadline_mono_ms == 0

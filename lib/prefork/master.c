@@ -1,14 +1,15 @@
 /*
  * master.c - see master.h.
  *
- * What happened (a row of the table below is a state, a column an event) is
- * found out by the loop at the end; the functions in the table say what to do.
+ * The loop at the end finds out what happened; the table of states by events
+ * says which of the functions before it reacts.
  */
 #include "prefork/master.h"
 
 #include <assert.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +23,6 @@
 
 #define TICK_MS     250
 #define EXIT_KILLED 1
-#define EXIT_OSERR  71 /* sysexits.h */
 
 enum state {
     STARTING, /* some pool has not been ready yet */
@@ -30,8 +30,7 @@ enum state {
     RELOADING, /* one generation takes over from another */
     DRAINING,  /* children finish what they do */
     STOPPING,  /* children cut it short */
-    STATE_COUNT,
-    STOPPED = STATE_COUNT,
+    STOPPED,   /* nothing happens any more, so the table ends before it */
 };
 
 enum event {
@@ -136,7 +135,7 @@ reload_if_wanted(struct master *master)
     if (!reload_begin(&master->reload, master->now_mono_ms))
         return;
     master->state = RELOADING;
-    master->next_tick_mono_ms = master->now_mono_ms; /* the first step */
+    eventfd_write(master->crew.nudge_fd, 1); /* for the first step */
 }
 
 static void
@@ -336,7 +335,7 @@ start_tick(struct master *master)
 
 typedef void reaction(struct master *master);
 
-static reaction *const table[STATE_COUNT][EVENT_COUNT] = {
+static reaction *const table[STOPPED][EVENT_COUNT] = {
     [STARTING] = {
         [CHILD_READY] = start_ready,
         [CHILD_GONE] = start_gone,
@@ -484,7 +483,7 @@ master_run(const struct master_config *config)
     if (sig_open(signals, ARRAY_LEN(signals), &err) == -1 ||
         crew_open(&master.crew, config, &err) == -1) {
         log_error("start_failed", "%s", err.text);
-        return EXIT_OSERR;
+        return CHILD_EXIT_SICK;
     }
     reload_init(&master.reload, &master.crew, master.pools);
     /* The first tick, which is due at once, starts the first children. */

@@ -44,7 +44,7 @@ struct master_pool {
     int (*main)(struct child *child); /* returns the exit code */
     struct plan_limits size;
     int64_t quota;      /* requests per child; 0: no limit */
-    int64_t reading_ms; /* watchdog: longest READING or REFUSING */
+    int64_t reading_ms; /* watchdog: longest READING or REPLYING */
     int64_t overdue_ms; /* watchdog: grace past a BUSY deadline */
     int listen_fd;      /* borrowed; -1 for none */
     int stop_order;     /* lower numbers drain first */

@@ -137,15 +137,15 @@ start_one(struct pool *pool, struct crew_generation *generation,
 {
     struct err err = { 0 };
 
-    if (crew_fork(pool->crew, pool->index, generation, &err) == 0) {
-        pool->is_crowded = false;
+    pool->is_crowded = false;
+    if (crew_fork(pool->crew, pool->index, generation, &err) == 0)
         return true;
-    }
-    if (!pool->is_crowded)
-        log_error("child_not_started", "pool=%s %s", spec_of(pool)->name,
-                  err.text);
     /* A full board empties by itself; a system that cannot fork needs time. */
     pool->is_crowded = err.kind == ERR_LIMIT;
+    if (!pool->is_crowded || !pool->was_crowded)
+        log_warn("child_not_started", "pool=%s %s", spec_of(pool)->name,
+                 err.text);
+    pool->was_crowded |= pool->is_crowded;
     if (!pool->is_crowded)
         pull_brake(pool, now_mono_ms, 0, now_mono_ms);
     return false;
@@ -203,7 +203,7 @@ reluctance(const struct board_view *view)
     case BOARD_FREE:
     case BOARD_READING:
     case BOARD_BUSY:
-    case BOARD_REFUSING:
+    case BOARD_REPLYING:
     case BOARD_LEAVING:
         break;
     }

@@ -19,10 +19,11 @@
 struct pool {
     struct crew *crew; /* borrowed */
     unsigned index;
-    bool is_ready;   /* a child of this generation has been ready */
-    bool is_refused; /* one said that the configuration will not do */
-    bool is_crowded; /* the last start found no free slot */
-    int brake_count; /* how often the brake was pulled */
+    bool is_ready;    /* a child of this generation has been ready */
+    bool is_refused;  /* one said that the configuration will not do */
+    bool is_crowded;  /* the last start found no free slot */
+    bool was_crowded; /* that happened, and has been told */
+    int brake_count;  /* how often the brake was pulled */
     int64_t brake_ms;
     int64_t brake_until_mono_ms;
     int64_t braked_mono_ms; /* when it was pulled; 0: never */

@@ -111,7 +111,7 @@ def test_as_many_callers_as_workers_are_never_told_that_all_are_busy():
     instant = "delay_ms=0 chunk_ms=0 chunks=1"
     with Stack(web=None, env={"STREAM_WORKERS_MIN": "4",
                               "STREAM_WORKERS_MAX": "4"}) as stack:
-        for _ in range(100):
+        for _ in range(400):
             streams = [stack.open(sim=instant) for _ in range(4)]
             assert drain(streams, 10) == []
             assert [one.status for one in streams] == [200] * 4

@@ -103,7 +103,8 @@ class Exchange:
                 self.pump()
 
     def __repr__(self):
-        state = "open" if self.ended_at is None else f"ended {self.ended_at:.3f}"
+        state = ("open" if self.ended_at is None
+                 else f"ended {self.ended_at:.3f}")
         tail = bytes(self.body[-200:]) if not self.events else b""
         return (f"<{type(self).__name__} {self.status} {self.events} "
                 f"{state} {tail!r}>")

@@ -11,6 +11,8 @@
 
 static struct small_shared *shared;
 
+static const struct uuid small_job = { { 0x5a, 0x5a, 0x5a, 0x5a } };
+
 void
 small_children_begin(struct small_shared *memory)
 {
@@ -129,8 +131,10 @@ serve(struct child *child, int fd)
         wait_without_end();
     board_set_stage(child->board, slot, BOARD_BUSY,
                     order == SMALL_OVERDUE ? clock_mono_ms() : 0);
-    if (order == SMALL_CRASH)
+    if (order == SMALL_CRASH) {
+        board_set_job(child->board, slot, &small_job);
         kill(pid, SIGABRT);
+    }
     if (order == SMALL_REFUSE)
         _exit(CHILD_EXIT_CONFIG);
     if (order == SMALL_OVERDUE)

@@ -1,7 +1,6 @@
 /* small_master.c - see small_master.h. */
 #include "support/small_master.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -38,7 +37,7 @@ on_reload(void *arg, struct master_pool *pools, const void **config,
     struct small_config *next = &shared->configs[number - 1];
 
     (void)arg;
-    if (atomic_load(&shared->refuses_reload) || number > SMALL_MAX_CONFIGS)
+    if (atomic_load(&shared->refuses_reload) || number >= SMALL_MAX_CONFIGS)
         return err_set(err, ERR_INVALID, "line 7 is nonsense");
     next->number = number;
     for (size_t i = 0; i < 3; i++)

@@ -27,6 +27,7 @@
 #define SMALL_MAX_CONFIGS 64
 #define SMALL_SLOTS       24
 #define SMALL_PATIENCE_MS 10000
+#define SMALL_JOB         "5a5a5a5a-0000-0000-0000-000000000000"
 
 enum small_mode {
     SMALL_HEALTHY,
@@ -46,7 +47,7 @@ enum small_order {
     SMALL_HOLD = 'h',    /* busy until the caller writes again or leaves */
     SMALL_OVERDUE = 'o', /* busy, with a deadline that is now */
     SMALL_SILENT = 's',  /* never becomes busy */
-    SMALL_CRASH = 'c',   /* abort */
+    SMALL_CRASH = 'c',   /* abort, with the job SMALL_JOB */
     SMALL_REFUSE = 'r',  /* exit 78 */
 };
 
@@ -61,6 +62,7 @@ struct small_shared {
     atomic_int config_count;
     atomic_int next_mode[3]; /* of the next reload */
     atomic_bool refuses_reload;
+    atomic_bool cannot_fork;                 /* for tests that wrap fork(2) */
     atomic_int forgotten[SMALL_MAX_CONFIGS]; /* how often, by number */
     atomic_int rotated_in_children;
     atomic_int rotated_in_master;

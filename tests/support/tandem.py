@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 
-from exchange import Exchange, Fcgi, Http1, Http2, TooLate, drain  # noqa: F401
+from exchange import Fcgi, Http1, Http2, TooLate, drain  # noqa: F401
 from ledger import Ledger
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -1,5 +1,6 @@
 /* test_master.c - a master in its working days: it starts, replaces, grows,
  * watches and gives up.  Reloads and stops have programs of their own. */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,11 +14,26 @@
 #include "sys/sock.h"
 
 static struct small_master sm;
+static pid_t test_pid;
+
+/* The linker sends fork(2) here: the master's fails when the test says so. */
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+
+pid_t
+__wrap_fork(void)
+{
+    if (getpid() == test_pid || !atomic_load(&sm.shared->cannot_fork))
+        return __real_fork();
+    errno = EAGAIN;
+    return -1;
+}
 
 static int
 set_up(void **state)
 {
     (void)state;
+    test_pid = getpid();
     small_master_init(&sm);
     return 0;
 }
@@ -186,6 +202,8 @@ test_a_crash_while_serving_is_told_with_the_stage(void **state)
     close(fd);
     assert_soon(small_log_has(&sm, "how=SIGABRT"));
     assert_true(small_log_has(&sm, "stage=busy"));
+    assert_true(small_log_has(&sm, "job=" SMALL_JOB));
+    assert_true(small_log_has(&sm, "\"run_id\":\"" SMALL_JOB));
     assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
 }
 
@@ -325,6 +343,31 @@ test_a_refusal_after_others_were_ready_is_braked_and_not_the_end(void **state)
     assert_int_equal(small_master_stop(&sm, SIGINT), 1);
 }
 
+static void
+test_a_master_that_cannot_fork_for_a_while_goes_on_trying(void **state)
+{
+    (void)state;
+    small_master_start(&sm);
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    atomic_store(&sm.shared->cannot_fork, true);
+    kill(small_pid(&sm, 0), SIGKILL);
+    assert_soon(small_log_has(&sm, "\"child_not_started\""));
+    atomic_store(&sm.shared->cannot_fork, false);
+    assert_true(small_ask(&sm) > 0);
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+static void
+test_a_master_that_can_never_fork_gives_up(void **state)
+{
+    (void)state;
+    atomic_store(&sm.shared->cannot_fork, true);
+    small_master_start(&sm);
+    assert_int_equal(small_master_wait(&sm), 78);
+    assert_true(small_log_has(&sm, "\"start_failed\""));
+}
+
 #define lives(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int
@@ -347,6 +390,8 @@ main(void)
         lives(test_a_master_whose_children_refuse_the_configuration_gives_up),
         lives(test_a_master_whose_children_are_never_ready_gives_up),
         lives(test_a_refusal_after_others_were_ready_is_braked_and_not_the_end),
+        lives(test_a_master_that_cannot_fork_for_a_while_goes_on_trying),
+        lives(test_a_master_that_can_never_fork_gives_up),
         lives(test_one_pool_that_never_gets_ready_stops_the_others_in_order),
     };
 

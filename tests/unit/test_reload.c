@@ -121,6 +121,20 @@ test_a_configuration_that_cannot_be_read_changes_nothing(void **state)
     assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
 }
 
+static void
+test_a_board_without_room_for_two_generations_is_room_enough(void **state)
+{
+    (void)state;
+    sm.pools[0].size = (struct plan_limits){ 16, 16, 1, 60000 };
+    assert_true(2 * sm.pools[0].size.min > SMALL_SLOTS);
+    start_and_wait();
+    assert_soon(only_generation_lives(1));
+    kill(sm.pid, SIGHUP);
+    assert_soon(only_generation_lives(2));
+    assert_int_equal(small_log_count(&sm, "\"child_not_started\""), 1);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
 /* ---- abandoned --------------------------------------------------------- */
 
 static void
@@ -332,6 +346,7 @@ main(void)
         lives(test_callers_are_served_all_through_a_reload),
         lives(test_a_request_begun_before_a_reload_is_finished_by_who_began_it),
         lives(test_a_configuration_that_cannot_be_read_changes_nothing),
+        lives(test_a_board_without_room_for_two_generations_is_room_enough),
         lives(test_a_generation_that_refuses_its_configuration_is_abandoned),
         lives(test_a_generation_whose_children_keep_failing_is_abandoned),
         lives(test_the_sizes_of_an_abandoned_configuration_are_taken_back),

@@ -788,6 +788,31 @@ test_a_frame_that_comes_byte_by_byte_is_understood(void **state)
 }
 
 static void
+test_frames_that_come_at_once_are_all_understood(void **state)
+{
+    json_t *facts = accepted_facts();
+    struct entry_record records[3];
+    int fd = sock_connect_unix(socket_path, NULL);
+    struct buf frames;
+
+    (void)state;
+    buf_init(&frames, FRAME_MAX_BYTES);
+    for (size_t i = 0; i < ARRAY_LEN(records); i++) {
+        records[i] = (struct entry_record){ .kind = ENTRY_ACCEPTED,
+                                            .run_id = new_run(),
+                                            .facts = facts };
+        assert_int_equal(frame_append_record(&frames, &records[i], NULL), 0);
+    }
+    assert_int_equal(send(fd, frames.bytes, frames.len, MSG_NOSIGNAL),
+                     frames.len);
+    for (size_t i = 0; i < ARRAY_LEN(records); i++)
+        wait_for_kind(&records[i].run_id, "accepted");
+    fd_close(&fd);
+    buf_close(&frames);
+    json_decref(facts);
+}
+
+static void
 test_one_bad_record_does_no_harm_to_those_beside_it(void **state)
 {
     struct entry_content part = { .part = ENTRY_PART_QUERY,
@@ -1026,6 +1051,7 @@ main(void)
             test_a_scribe_killed_before_its_answers_loses_and_doubles_nothing),
         SCRIBE_TEST(test_hostile_frames_cost_only_their_connection),
         SCRIBE_TEST(test_a_frame_that_comes_byte_by_byte_is_understood),
+        SCRIBE_TEST(test_frames_that_come_at_once_are_all_understood),
         SCRIBE_TEST(test_one_bad_record_does_no_harm_to_those_beside_it),
         SCRIBE_TEST(test_facts_that_are_no_entry_are_refused),
         SCRIBE_TEST(test_a_full_disk_is_a_refusal_and_passes),

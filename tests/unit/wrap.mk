@@ -14,3 +14,4 @@ WRAP_test_base := -Wl,--wrap=calloc,--wrap=realloc
 WRAP_test_conf := -Wl,--wrap=calloc -Wl,--wrap=realloc
 WRAP_test_scribe := -Wl,--wrap=send
 WRAP_test_redact := -Wl,--wrap=calloc -Wl,--wrap=realloc
+WRAP_test_master := -Wl,--wrap=fork
