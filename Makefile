@@ -157,6 +157,9 @@ install: programs
 		$(DESTDIR)$(PREFIX)/share/tandem/lighttpd.conf
 	install -D -m 0644 conf/apache/tandem.conf \
 		$(DESTDIR)$(PREFIX)/share/tandem/apache.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/tandem/systemd \
+		conf/systemd/tandem.service conf/systemd/tandem.socket \
+		conf/systemd/tandem.sysusers.conf
 	install -D -m 0644 docs/tandemd.8 \
 		$(DESTDIR)$(PREFIX)/share/man/man8/tandemd.8
 	install -D -m 0644 docs/tandem.conf.5 \

@@ -12,6 +12,7 @@
 #define DAY_MS          86400000
 #define PATH_MAX_BYTES  107 /* what fits into sun_path */
 #define TEXT_MAX_BYTES  4096
+#define MODEL_MAX_BYTES 128
 
 #define AT(member) offsetof(struct config, member)
 
@@ -22,6 +23,11 @@ static const char *const failure_words[] = { "salvage", "cancel", NULL };
 static const char *const level_words[] = { "DEBUG", "INFO", "WARNING", "ERROR",
                                            NULL };
 
+#define MODEL(name, member, otherwise, help) \
+    { \
+        name, CONF_STRING, AT(member), otherwise, 0, MODEL_MAX_BYTES, NULL, 0, \
+            help \
+    }
 #define TEXT(name, member, otherwise, help) \
     { \
         name, CONF_STRING, AT(member), otherwise, 0, TEXT_MAX_BYTES, NULL, 0, \
@@ -91,13 +97,13 @@ static const struct conf_option options[] = {
            "Who serves the fast model"),
     CHOICE("PRO_PROVIDER", pro.provider, "auto", provider_words,
            "Who serves the accurate model"),
-    TEXT("GEMINI_FLASH_MODEL", gemini_flash_model, "gemini-2.5-flash",
+    MODEL("GEMINI_FLASH_MODEL", gemini_flash_model, "gemini-2.5-flash",
          "Id of the fast model"),
-    TEXT("GEMINI_PRO_MODEL", gemini_pro_model, "gemini-2.5-pro",
+    MODEL("GEMINI_PRO_MODEL", gemini_pro_model, "gemini-2.5-pro",
          "Id of the accurate model"),
-    TEXT("FLASH_MODEL", flash.model, "",
+    MODEL("FLASH_MODEL", flash.model, "",
          "Id of the fast model, whoever serves it; empty: GEMINI_FLASH_MODEL"),
-    TEXT("PRO_MODEL", pro.model, "",
+    MODEL("PRO_MODEL", pro.model, "",
          "Id of the accurate model, whoever serves it; empty: GEMINI_PRO_MODEL"),
     TEXT("FLASH_BASE_URL", flash.base_url, "",
          "Address of the fast model's provider, if not the usual one"),
@@ -171,7 +177,8 @@ static const struct conf_option options[] = {
     COUNT("MAX_QUERY_CHARS", max_query_chars, "32768", 1, 8388608, 0,
           "Longest query, in characters"),
     SWITCH("REDACT_BEFORE_MODEL", redact_before_model, "true",
-           "Models see the redacted text too, not only the record"),
+           "Models see the redacted text too; if not, an answer may repeat "
+           "personal text, and answers are stored as they came"),
 
     SWITCH("ENABLE_AUTH", enable_auth, "false",
            "Ask for API_KEY in X-API-Key, except on health paths"),

@@ -28,7 +28,7 @@ static const char *const redaction_labels[] = {
 };
 static const char *const audit_labels[] = {
     "kind=\"log_opened\"", "kind=\"accepted\"", "kind=\"finished\"",
-    "kind=\"orphaned\"", "kind=\"log_closed\""
+    "kind=\"left\"",       "kind=\"orphaned\"", "kind=\"log_closed\""
 };
 static const char *const auth_labels[] = { "reason=\"missing\"",
                                            "reason=\"wrong\"" };
@@ -193,6 +193,8 @@ const struct counters_family metrics_families[METRICS_FAMILY_COUNT] = {
                           LABELS(pool_labels) },
     [METRICS_WORKERS_BUSY] = { "workers_busy", "Processes that serve a request",
                                COUNTERS_GAUGE, LABELS(pool_labels) },
+    [METRICS_DRAINING] = { "draining", "1 while the service stops",
+                           COUNTERS_GAUGE, .labels = NULL },
     [METRICS_BUILD_INFO] = { "build_info", "Always 1", COUNTERS_GAUGE,
                              LABELS(build_labels) },
     [METRICS_START_TIME] = { "process_start_time_seconds",
@@ -237,6 +239,12 @@ void
 metrics_gauge(enum metrics_family family, size_t label, int64_t value)
 {
     counters_set(set, family, label, value);
+}
+
+bool
+metrics_is_draining(void)
+{
+    return set != NULL && counters_get(set, METRICS_DRAINING, 0) != 0;
 }
 
 static size_t

@@ -9,6 +9,7 @@
 #ifndef APP_METRICS_H
 #define APP_METRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,13 +31,14 @@ enum metrics_family {
     METRICS_EARLY_TERMINATIONS,
     METRICS_SALVAGED,     /* model role that was kept */
     METRICS_REDACTIONS,   /* enum metrics_redaction */
-    METRICS_AUDIT_WRITES,   /* enum entry_kind of the ledger */
+    METRICS_AUDIT_WRITES, /* enum entry_kind of the ledger */
     METRICS_AUDIT_DURATION,
     METRICS_AUTH_FAILURES, /* enum metrics_auth */
     METRICS_OVERLOADED,
     METRICS_WORKER_RESTARTS, /* enum metrics_restart */
     METRICS_WORKERS,         /* enum metrics_pool */
     METRICS_WORKERS_BUSY,    /* enum metrics_pool */
+    METRICS_DRAINING,
     METRICS_BUILD_INFO,
     METRICS_START_TIME,
     METRICS_FAMILY_COUNT,
@@ -102,6 +104,9 @@ void metrics_count(enum metrics_family family, size_t label);
 void metrics_add(enum metrics_family family, size_t label, uint64_t amount);
 void metrics_observe(enum metrics_family family, size_t label, int64_t value);
 void metrics_gauge(enum metrics_family family, size_t label, int64_t value);
+
+/* The service is on its way out. */
+bool metrics_is_draining(void);
 
 /* One answered HTTP request; a status outside the list counts as 500. */
 void metrics_http(enum metrics_route route, int status, int64_t took_us);

@@ -34,7 +34,7 @@ for variant in gcc clang asan; do
 done
 
 stage "the whole service"
-TANDEM_BUILD=build/gcc TANDEM_BUILD_ASAN=build/asan \
+TANDEM_BUILD=build/gcc TANDEM_BUILD_ASAN=build/asan TANDEM_VALGRIND=1 \
     /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/process tests/e2e
 
 stage "all tests passed"

@@ -227,6 +227,22 @@ has_found(const struct privacy_counts *counts)
 }
 
 static int
+redact_context(struct ask *ask, struct run *run, struct privacy_counts *counts,
+               struct err *err)
+{
+    json_t *context = run->request.context;
+
+    if (context == NULL)
+        return 0;
+    if (!run->config->redact_before_model &&
+        json_write(context, &run->asked_context, err) == -1)
+        return -1;
+    if (privacy_redact_json(ask->privacy, context, counts, err) == -1)
+        return -1;
+    return json_write(context, &run->context, err);
+}
+
+static int
 redact(struct ask *ask, struct run *run, struct err *err)
 {
     struct privacy_counts in_query = { { 0 } };
@@ -234,12 +250,8 @@ redact(struct ask *ask, struct run *run, struct err *err)
     const struct request *request = &run->request;
 
     if (privacy_redact_text(ask->privacy, request->query, request->query_len,
-                            &run->query, &in_query, err) == -1)
-        return -1;
-    if (request->context != NULL &&
-        (privacy_redact_json(ask->privacy, request->context, &in_context,
-                             err) == -1 ||
-         json_write(request->context, &run->context, err) == -1))
+                            &run->query, &in_query, err) == -1 ||
+        redact_context(ask, run, &in_context, err) == -1)
         return -1;
     run->query_changed = request->cleaned || has_found(&in_query);
     run->context_changed = request->cleaned || has_found(&in_context);
@@ -307,6 +319,7 @@ run_close(struct run *run)
     request_close(&run->request);
     buf_close(&run->query);
     buf_close(&run->context);
+    buf_close(&run->asked_context);
 }
 
 /* ---- a visit ------------------------------------------------------------- */
@@ -353,6 +366,7 @@ serve(struct visit *visit)
         return;
     buf_init(&run.query, TEXT_MAX_BYTES);
     buf_init(&run.context, TEXT_MAX_BYTES);
+    buf_init(&run.asked_context, TEXT_MAX_BYTES);
     if (!fcgi_client_is_gone(visit->gate) && prepare(visit, &run) == 0)
         serve_run(visit, &run);
     run_close(&run);

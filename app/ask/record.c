@@ -231,6 +231,18 @@ record_finished(const struct run *run)
                       set(facts, "pro", model_facts(run, MODEL_PRO)));
 }
 
+json_t *
+record_left(const struct run *run)
+{
+    json_t *facts = json_object();
+
+    return finish(facts,
+                  set_common(facts, run) &&
+                      set(facts, "status",
+                          json_string(turn_status_name(TURN_CANCELLED))) &&
+                      set(facts, "client", client_facts(run)));
+}
+
 /* ---- personal text ------------------------------------------------------- */
 
 size_t

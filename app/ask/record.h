@@ -15,6 +15,7 @@
 /* New references, NULL when memory is short. */
 json_t *record_accepted(const struct run *run) ATTR_MUST_CHECK;
 json_t *record_finished(const struct run *run) ATTR_MUST_CHECK;
+json_t *record_left(const struct run *run) ATTR_MUST_CHECK;
 
 /* The personal text that belongs to each; borrowed from the run.  Returns how
  * many parts were filled. */

@@ -37,12 +37,15 @@ struct run {
     const char *principal;           /* who was let in; NULL without auth */
 
     struct request request;
-    struct buf query;   /* redacted; owned */
-    struct buf context; /* redacted JSON, empty without one; owned */
-    bool query_changed; /* cleaned or redacted */
+    struct buf query;         /* redacted; owned */
+    struct buf context;       /* redacted JSON, empty without one; owned */
+    struct buf asked_context; /* as it came, for models that are to see that;
+                               * empty when they see the redacted one */
+    bool query_changed;       /* cleaned or redacted */
     bool context_changed;
 
     struct turn turn;
+    struct entry_receipt receipt; /* of `finished`; facts.receipt points here */
     struct vocab_facts facts;
     struct vocab vocab;
     struct model_call *calls[MODEL_ROLE_COUNT]; /* owned; NULL: not started */

@@ -150,8 +150,6 @@ say_nothing_usable(struct turn *turn, struct script *script)
 static void
 end(struct turn *turn, struct script *script, bool recorded)
 {
-    if (turn->phase != TURN_RECORDING)
-        return;
     turn->phase = TURN_OVER;
     if (turn->pro_error_held)
         say_error(turn, script, TURN_ERROR_MODEL, MODEL_PRO, recorded);
@@ -163,6 +161,31 @@ end(struct turn *turn, struct script *script, bool recorded)
         say_nothing_usable(turn, script);
     add(script, (struct turn_action){ .kind = TURN_SAY_DONE });
     add(script, (struct turn_action){ .kind = TURN_END });
+}
+
+/* An entry is durable, or will not be.  `left` is an addition: without it the
+ * run is recorded all the same. */
+static void
+settle_record(struct turn *turn, struct script *script, bool recorded)
+{
+    if (turn->phase == TURN_RECORDING && recorded && turn->left_unrecorded) {
+        turn->phase = TURN_RECORDING_LEFT;
+        add(script, (struct turn_action){ .kind = TURN_RECORD_LEFT });
+    } else if (turn->phase == TURN_RECORDING) {
+        end(turn, script, recorded);
+    } else if (turn->phase == TURN_RECORDING_LEFT) {
+        end(turn, script, true);
+    }
+}
+
+static void
+client_left(struct turn *turn, struct script *script)
+{
+    if (turn->client_left || turn->phase == TURN_OVER)
+        return;
+    turn->client_left = true;
+    turn->left_unrecorded = turn->phase == TURN_RECORDING;
+    cut_short(turn, script, TURN_CLIENT_GONE);
 }
 
 void
@@ -185,18 +208,17 @@ turn_step(struct turn *turn, const struct turn_fact *fact,
         model_done(turn, &script, fact);
         break;
     case TURN_CLIENT_LEFT:
-        turn->client_left = turn->client_left || turn->phase != TURN_OVER;
-        cut_short(turn, &script, TURN_CLIENT_GONE);
+        client_left(turn, &script);
         break;
     case TURN_HURRY:
         turn->hurried = turn->hurried || turn->phase == TURN_ASKING;
         cut_short(turn, &script, TURN_SHUTDOWN);
         break;
     case TURN_RECORDED:
-        end(turn, &script, true);
+        settle_record(turn, &script, true);
         break;
     case TURN_NOT_RECORDED:
-        end(turn, &script, false);
+        settle_record(turn, &script, false);
         break;
     }
     return script.count;

@@ -30,7 +30,7 @@ enum turn_fact_kind {
     TURN_MODEL_DONE, /* role, outcome */
     TURN_CLIENT_LEFT,
     TURN_HURRY,        /* the process must leave now */
-    TURN_RECORDED,     /* finished is durable */
+    TURN_RECORDED,     /* what was to be written is durable */
     TURN_NOT_RECORDED, /* and will not be in time */
 };
 
@@ -47,8 +47,9 @@ enum turn_action_kind {
     TURN_SAY_ERROR,        /* role, or whole; terminal as told */
     TURN_SAY_COMPLETE,
     TURN_SAY_DONE,
-    TURN_CANCEL, /* role, why */
-    TURN_RECORD, /* write `finished` now */
+    TURN_CANCEL,      /* role, why */
+    TURN_RECORD,      /* write `finished` now */
+    TURN_RECORD_LEFT, /* write `left` now: finished could not say it */
     TURN_END,
 };
 
@@ -90,7 +91,12 @@ struct turn_verdict {
 
 #define TURN_MAX_ACTIONS 6
 
-enum turn_phase { TURN_ASKING, TURN_RECORDING, TURN_OVER };
+enum turn_phase {
+    TURN_ASKING,
+    TURN_RECORDING,      /* `finished` is being written */
+    TURN_RECORDING_LEFT, /* then `left`, when the client left meanwhile */
+    TURN_OVER,
+};
 
 /* Open because callers embed it; change nothing inside. */
 struct turn {
@@ -99,6 +105,7 @@ struct turn {
     enum model_outcome outcome[MODEL_ROLE_COUNT];
     enum turn_cancel cancelled[MODEL_ROLE_COUNT];
     bool client_left;
+    bool left_unrecorded; /* `finished` was on its way when the client left */
     bool hurried;
     bool error_said;
     bool pro_error_held;

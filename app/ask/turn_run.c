@@ -19,7 +19,6 @@ struct drive {
     bool streaming; /* headers are out: heartbeats may go */
     bool client_told_gone;
     bool hurry_told;
-    bool record_told;
     bool over;
 };
 
@@ -27,72 +26,92 @@ static void step(struct drive *drive, const struct turn_fact *fact);
 
 /* ---- the record ---------------------------------------------------------- */
 
-/* Hands the record to the clerk; over the one that still waits, if any. */
+static json_t *
+facts_of(const struct run *run, enum entry_kind kind)
+{
+    if (kind == ENTRY_ACCEPTED)
+        return record_accepted(run);
+    return kind == ENTRY_FINISHED ? record_finished(run) : record_left(run);
+}
+
+static size_t
+parts_of(const struct run *run, enum entry_kind kind,
+         struct entry_content parts[ENTRY_MAX_PARTS])
+{
+    if (kind == ENTRY_ACCEPTED)
+        return record_accepted_parts(run, parts);
+    return kind == ENTRY_FINISHED ? record_finished_parts(run, parts) : 0;
+}
+
 static int
 submit(struct drive *drive, enum entry_kind kind, int64_t deadline_mono_ms,
        struct err *err)
 {
-    struct clerk *clerk = drive->tools->clerk;
     const struct run *run = drive->run;
     struct entry_content parts[ENTRY_MAX_PARTS];
-    struct entry_record record = { .kind = kind,
-                                   .run_id = run->id,
-                                   .parts = parts };
-    json_t *facts;
+    json_t *facts = facts_of(run, kind);
+    const struct entry_record record = { .kind = kind,
+                                         .run_id = run->id,
+                                         .facts = facts,
+                                         .parts = parts,
+                                         .part_count =
+                                             parts_of(run, kind, parts) };
     int result;
 
-    if (kind == ENTRY_ACCEPTED) {
-        facts = record_accepted(run);
-        record.part_count = record_accepted_parts(run, parts);
-    } else {
-        facts = record_finished(run);
-        record.part_count = record_finished_parts(run, parts);
-    }
     if (facts == NULL)
         return err_set(err, ERR_NOMEM, "record");
-    record.facts = facts;
-    result = clerk_state(clerk) == CLERK_WAITING
-                 ? clerk_revise(clerk, &record, err)
-                 : clerk_submit(clerk, &record, deadline_mono_ms, err);
+    result = clerk_submit(drive->tools->clerk, &record, deadline_mono_ms, err);
     json_decref(facts);
     return result;
 }
 
-/* Starts writing `finished`; what becomes of it is a later fact. */
+/* Starts writing an entry; what becomes of it is a later fact. */
 static void
-begin_record(struct drive *drive)
+begin_record(struct drive *drive, enum entry_kind kind)
 {
-    struct run *run = drive->run;
     struct err err = { 0 };
 
-    for (int role = 0; role < MODEL_ROLE_COUNT; role++)
-        if (run->calls[role] != NULL)
-            run->facts.answer[role] = model_call_answer(run->calls[role]);
-    run->facts.verdict = turn_verdict(&run->turn);
-    if (submit(drive, ENTRY_FINISHED, run->deadline_mono_ms, &err) == 0)
+    if (submit(drive, kind, drive->run->deadline_mono_ms, &err) == 0)
         return;
     log_error("record_failed", "%s", err.text);
     step(drive, &(struct turn_fact){ .kind = TURN_NOT_RECORDED });
 }
 
 static void
+begin_finished(struct drive *drive)
+{
+    struct run *run = drive->run;
+
+    for (int role = 0; role < MODEL_ROLE_COUNT; role++)
+        if (run->calls[role] != NULL)
+            run->facts.answer[role] = model_call_answer(run->calls[role]);
+    run->facts.verdict = turn_verdict(&run->turn);
+    begin_record(drive, ENTRY_FINISHED);
+}
+
+/* The receipt that `done` shows is that of `finished`. */
+static void
 look_at_record(struct drive *drive)
 {
     const struct clerk *clerk = drive->tools->clerk;
     struct run *run = drive->run;
 
-    if (run->turn.phase != TURN_RECORDING)
+    if (run->turn.phase != TURN_RECORDING &&
+        run->turn.phase != TURN_RECORDING_LEFT)
         return;
     switch (clerk_state(clerk)) {
     case CLERK_RECORDED:
-        run->facts.receipt = clerk_receipt(clerk);
+        if (run->turn.phase == TURN_RECORDING) {
+            run->receipt = *clerk_receipt(clerk);
+            run->facts.receipt = &run->receipt;
+        }
         step(drive, &(struct turn_fact){ .kind = TURN_RECORDED });
         break;
     case CLERK_REFUSED:
     case CLERK_LATE:
         log_error("audit_lost",
-                  "Audit log persistence failed: the end of the run is not "
-                  "recorded: %s",
+                  "Audit log persistence failed: an entry of this run is not "
+                  "known to be durable: %s",
                   clerk_reason(clerk));
         step(drive, &(struct turn_fact){ .kind = TURN_NOT_RECORDED });
         break;
@@ -100,21 +119,6 @@ look_at_record(struct drive *drive)
     case CLERK_IDLE:
         break;
     }
-}
-
-/* The client left while its record was being written: the record should say
- * so if it still can. */
-static void
-revise_record(struct drive *drive)
-{
-    struct err err = { 0 };
-
-    if (drive->run->turn.phase != TURN_RECORDING ||
-        clerk_state(drive->tools->clerk) != CLERK_WAITING)
-        return;
-    drive->run->facts.verdict = turn_verdict(&drive->run->turn);
-    if (submit(drive, ENTRY_FINISHED, drive->run->deadline_mono_ms, &err) == -1)
-        log_warn("record_not_revised", "%s", err.text);
 }
 
 /* ---- telling the client -------------------------------------------------- */
@@ -169,7 +173,10 @@ act(struct drive *drive, const struct turn_action *action)
             model_call_cancel(drive->run->calls[action->role]);
         break;
     case TURN_RECORD:
-        begin_record(drive);
+        begin_finished(drive);
+        break;
+    case TURN_RECORD_LEFT:
+        begin_record(drive, ENTRY_LEFT);
         break;
     case TURN_END:
         drive->over = true;
@@ -213,7 +220,6 @@ client_left(struct drive *drive)
     drive->client_told_gone = true;
     drive->run->left_after_ms = run_age_ms(drive->run);
     step(drive, &(struct turn_fact){ .kind = TURN_CLIENT_LEFT });
-    revise_record(drive);
 }
 
 static void
@@ -322,13 +328,23 @@ turn_run_accept(struct run *run, const struct turn_run_tools *tools)
     return TURN_RUN_UNAVAILABLE;
 }
 
+/* The question as models are to see it; NULL when memory is short. */
+static const char *
+prompt_text(const struct run *run, struct arena *arena)
+{
+    const bool redacted = run->config->redact_before_model;
+    const struct buf *context = redacted ? &run->context : &run->asked_context;
+
+    return prompts_user(arena, redacted ? run->query.bytes : run->request.query,
+                        redacted ? run->query.len : run->request.query_len,
+                        context->len > 0 ? context->bytes : NULL, context->len);
+}
+
 static void
 start_models(struct drive *drive)
 {
     struct run *run = drive->run;
-    const char *user = prompts_user(
-        drive->tools->arena, run->query.bytes, run->query.len,
-        run->context.len > 0 ? run->context.bytes : NULL, run->context.len);
+    const char *user = prompt_text(run, drive->tools->arena);
 
     for (int role = 0; role < MODEL_ROLE_COUNT; role++) {
         const enum model_role which = (enum model_role)role;

@@ -445,6 +445,7 @@ tell(struct vocab *vocab, const struct turn_action *action, struct buf *out)
         return tell_done(vocab, out);
     case TURN_CANCEL:
     case TURN_RECORD:
+    case TURN_RECORD_LEFT:
     case TURN_END:
         return 0;
     }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "guard/provider.h"
+#include "metrics.h"
 #include "model/model.h"
 #include "text/jsonw.h"
 
@@ -111,20 +112,23 @@ pages_livez(struct buf *out)
 int
 pages_readyz(const struct control_config *config, struct buf *out)
 {
-    const bool provider = provider_look(MODEL_FLASH).initialized &&
-                          provider_look(MODEL_PRO).initialized;
+    const bool provider = provider_look(MODEL_FLASH).worth_trying &&
+                          provider_look(MODEL_PRO).worth_trying;
     const bool ledger = ledger_is_served(config);
+    const bool staying = !metrics_is_draining();
     struct jsonw json;
 
     jsonw_init(&json, out);
     jsonw_object(&json, NULL);
-    jsonw_bool(&json, "ready", provider && ledger);
+    jsonw_bool(&json, "ready", provider && ledger && staying);
     jsonw_array(&json, "failed");
     if (!provider)
         jsonw_string(&json, NULL, "provider");
     if (!ledger)
         jsonw_string(&json, NULL, "ledger");
+    if (!staying)
+        jsonw_string(&json, NULL, "draining");
     jsonw_end_array(&json);
     jsonw_end_object(&json);
-    return status_of(&json, provider && ledger);
+    return status_of(&json, provider && ledger && staying);
 }

@@ -15,6 +15,10 @@
 
 #define WORDS (PROVIDER_CLASS_LEN / 8)
 
+/* A balancer that sends no queries while we are not ready would never let us
+ * find out that the provider was mended. */
+#define SHUT_OUT_US (60 * INT64_C(1000000))
+
 struct cell {
     _Atomic int64_t last_attempt_unix_us;
     _Atomic uint64_t failure_count;
@@ -69,7 +73,7 @@ shuts_us_out(const char *error_class)
 struct provider_view
 provider_look(size_t role)
 {
-    struct provider_view view = { .initialized = true };
+    struct provider_view view = { .initialized = true, .worth_trying = true };
     uint64_t words[WORDS];
     const struct cell *cell;
 
@@ -87,5 +91,8 @@ provider_look(size_t role)
     view.failure_count =
         atomic_load_explicit(&cell->failure_count, memory_order_relaxed);
     view.initialized = !shuts_us_out(view.last_error);
+    view.worth_trying =
+        view.initialized ||
+        clock_unix_us() - view.last_attempt_unix_us > SHUT_OUT_US;
     return view;
 }

@@ -28,7 +28,8 @@ int provider_init(struct err *err) ATTR_MUST_CHECK;
 void provider_note(size_t role, const char *error_class);
 
 struct provider_view {
-    bool initialized; /* false while the provider does not let us in */
+    bool initialized;  /* false: the last call was not let in (key, model) */
+    bool worth_trying; /* that, or so long ago that it may have been mended */
     char last_error[PROVIDER_CLASS_LEN]; /* "" after a success */
     int64_t last_attempt_unix_us;        /* 0: none yet */
     uint64_t failure_count;              /* since the last success */

@@ -286,24 +286,6 @@ clerk_submit(struct clerk *clerk, const struct entry_record *record,
 }
 
 int
-clerk_revise(struct clerk *clerk, const struct entry_record *record,
-             struct err *err)
-{
-    const size_t len = clerk->record.len;
-
-    assert(clerk->state == CLERK_WAITING);
-    assert(record->kind == clerk->kind);
-    if (frame_append_record(&clerk->record, record, err) == -1) {
-        buf_truncate(&clerk->record, len);
-        return -1;
-    }
-    if (clerk->record_sent == 0)
-        buf_consume(&clerk->record, len);
-    clerk_turn(clerk);
-    return 0;
-}
-
-int
 clerk_fd(const struct clerk *clerk)
 {
     return clerk->fd;

@@ -45,13 +45,6 @@ void clerk_free(struct clerk *clerk); /* NULL is fine */
 int clerk_submit(struct clerk *clerk, const struct entry_record *record,
                  int64_t deadline_mono_ms, struct err *err) ATTR_MUST_CHECK;
 
-/* While CLERK_WAITING: a newer version of the same record (kind and run).  The
- * scribe writes the newer one when it has not begun with the older; either way
- * there is one entry and one receipt.  Fails as clerk_submit() does; then the
- * older version stands. */
-int clerk_revise(struct clerk *clerk, const struct entry_record *record,
-                 struct err *err) ATTR_MUST_CHECK;
-
 /* -1 while there is no connection; it may change with every turn. */
 int clerk_fd(const struct clerk *clerk);
 short clerk_events(const struct clerk *clerk);

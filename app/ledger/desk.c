@@ -237,6 +237,28 @@ decide_finished(struct desk *desk, struct link *link, const struct frame *frame,
                           : "the run was never accepted");
 }
 
+static enum desk_decision
+decide_left(struct desk *desk, struct link *link, const struct frame *frame,
+            const struct frame_record *record)
+{
+    struct store *store = desk->store;
+    struct entry_receipt receipt;
+    struct err err = { 0 };
+    enum store_answer answer =
+        store->ops->find(store, &record->run_id, ENTRY_LEFT, &receipt, &err);
+
+    if (answer == STORE_FOUND)
+        return answer_again(desk, link, record, &receipt);
+    if (answer == STORE_NONE)
+        answer = store->ops->find(store, &record->run_id, ENTRY_FINISHED,
+                                  &receipt, &err);
+    if (answer == STORE_FAILED)
+        return refuse_now(link, record, err.text);
+    if (answer == STORE_NONE)
+        return refuse_now(link, record, "the run has not finished");
+    return take(desk, link, frame, record);
+}
+
 enum desk_decision
 desk_record(struct desk *desk, struct link *link, const struct frame *frame,
             struct err *err)
@@ -247,9 +269,11 @@ desk_record(struct desk *desk, struct link *link, const struct frame *frame,
         return DESK_BAD;
     if (batch_is_full(desk) || batch_has_run(desk, &record.run_id))
         return DESK_LATER;
-    return record.kind == ENTRY_ACCEPTED
-               ? decide_accepted(desk, link, frame, &record)
-               : decide_finished(desk, link, frame, &record);
+    if (record.kind == ENTRY_ACCEPTED)
+        return decide_accepted(desk, link, frame, &record);
+    if (record.kind == ENTRY_LEFT)
+        return decide_left(desk, link, frame, &record);
+    return decide_finished(desk, link, frame, &record);
 }
 
 /* ---- orphans ----------------------------------------------------------- */
@@ -358,7 +382,7 @@ note_written(struct desk *desk, const struct desk_item *item,
 
         if (run != NULL) /* decide_accepted() left room for it */
             claim(run, item->link);
-    } else {
+    } else if (item->from.kind != ENTRY_LEFT) {
         end_run(desk, run_id);
     }
     if (item->link != NULL)

@@ -10,8 +10,9 @@
  * everybody desk_close(&desk);
  *
  * The rules: a record that is there already gets its first receipt.  `finished`
- * needs an accepted run that is still open.  A run that no connection claims
- * and no living worker shows on the board, in two checks in a row, is orphaned.
+ * needs an accepted run that is still open, `left` one that has finished.  A
+ * run that no connection claims and no living worker shows on the board, in two
+ * checks in a row, is orphaned.
  *
  * Frames given to desk_record() are borrowed until desk_flush().
  */

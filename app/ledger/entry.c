@@ -8,8 +8,8 @@ entry_kind_name(enum entry_kind kind)
 {
     static const char *const names[ENTRY_KIND_COUNT] = {
         [ENTRY_LOG_OPENED] = "log_opened", [ENTRY_ACCEPTED] = "accepted",
-        [ENTRY_FINISHED] = "finished",     [ENTRY_ORPHANED] = "orphaned",
-        [ENTRY_LOG_CLOSED] = "log_closed",
+        [ENTRY_FINISHED] = "finished",     [ENTRY_LEFT] = "left",
+        [ENTRY_ORPHANED] = "orphaned",     [ENTRY_LOG_CLOSED] = "log_closed",
     };
 
     assert((unsigned)kind < ENTRY_KIND_COUNT);

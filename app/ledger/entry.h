@@ -33,6 +33,7 @@ enum entry_kind {
     ENTRY_LOG_OPENED,
     ENTRY_ACCEPTED,
     ENTRY_FINISHED,
+    ENTRY_LEFT, /* the client went while `finished` was being written */
     ENTRY_ORPHANED,
     ENTRY_LOG_CLOSED,
     ENTRY_KIND_COUNT,
@@ -63,7 +64,7 @@ struct entry_content {
 /* What the writer of a record wants written.  Borrowed by whoever is handed
  * it. */
 struct entry_record {
-    enum entry_kind kind; /* accepted or finished, from a worker */
+    enum entry_kind kind; /* from a worker: accepted, finished or left */
     struct uuid run_id;
     const json_t *facts; /* an object; members as listed in docs/LEDGER.md */
     const struct entry_content *parts;

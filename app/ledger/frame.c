@@ -146,9 +146,9 @@ frame_read_record(const struct frame *frame, struct frame_record *record,
     record->facts = (const char *)take(&cursor, record->facts_len);
     if (record->facts == NULL)
         return err_set(err, ERR_INVALID, "record frame is too short");
-    if (kind != ENTRY_ACCEPTED && kind != ENTRY_FINISHED)
+    if (kind != ENTRY_ACCEPTED && kind != ENTRY_FINISHED && kind != ENTRY_LEFT)
         return err_set(err, ERR_INVALID,
-                       "record frame is neither accepted nor finished");
+                       "record frame is of no kind that a worker writes");
     if (part_count > ENTRY_MAX_PARTS ||
         record->facts_len > FRAME_MAX_FACTS_BYTES)
         return err_set(err, ERR_INVALID, "record frame is above its limits");
@@ -157,16 +157,6 @@ frame_read_record(const struct frame *frame, struct frame_record *record,
         if (read_part(&cursor, record, err) == -1)
             return -1;
     return check_end(&cursor, "record", err);
-}
-
-bool
-frame_is_same_record(const struct frame *a, const struct frame *b)
-{
-    const size_t name_len = 1 + sizeof(struct uuid); /* kind, run */
-
-    return a->type == FRAME_RECORD && b->type == FRAME_RECORD &&
-           a->len >= name_len && b->len >= name_len &&
-           memcmp(a->payload, b->payload, name_len) == 0;
 }
 
 int

@@ -84,9 +84,6 @@ int frame_read_open_run(const struct frame *frame, struct uuid *run_id,
 int frame_read_answer(const struct frame *frame, struct frame_answer *answer,
                       struct err *err) ATTR_MUST_CHECK;
 
-/* Both are records of the same kind about the same run. */
-bool frame_is_same_record(const struct frame *a, const struct frame *b);
-
 /* ---- writing: -1 on ERR_LIMIT, ERR_NOMEM; facts may be ERR_INVALID.  After a
  * failure out holds half a frame and is of no further use ---- */
 

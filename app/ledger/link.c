@@ -83,17 +83,6 @@ link_pass(struct link *link, const struct frame *frame)
         buf_shrink(&link->in, KEEP_BYTES);
 }
 
-bool
-link_has_newer(const struct link *link, const struct frame *frame)
-{
-    struct frame next;
-
-    return frame_look(link->in.bytes + frame->whole_len,
-                      link->in.len - frame->whole_len, &next,
-                      NULL) == FRAME_WHOLE &&
-           frame_is_same_record(frame, &next);
-}
-
 void
 link_flush(struct link *link)
 {

@@ -54,10 +54,6 @@ enum frame_status link_look(const struct link *link, struct frame *frame,
                             struct err *err) ATTR_MUST_CHECK;
 void link_pass(struct link *link, const struct frame *frame);
 
-/* The frame after this one is a newer version of the same record
- * (clerk_revise()). */
-bool link_has_newer(const struct link *link, const struct frame *frame);
-
 void link_receipt(struct link *link, enum entry_kind kind,
                   const struct uuid *run_id,
                   const struct entry_receipt *receipt);

@@ -212,10 +212,11 @@ logbook_close(struct logbook *book, struct err *err)
     if (merkle_root(&book->tree, root, err) == -1)
         return -1;
     str_to_hex(root, sizeof(root), hex);
-    facts = json_pack("{s:I, s:s, s:{s:I, s:I, s:I}}", "size", (json_int_t)size,
-                      "root", hex, "entries", "accepted",
+    facts = json_pack("{s:I, s:s, s:{s:I, s:I, s:I, s:I}}", "size",
+                      (json_int_t)size, "root", hex, "entries", "accepted",
                       (json_int_t)counts[ENTRY_ACCEPTED], "finished",
-                      (json_int_t)counts[ENTRY_FINISHED], "orphaned",
+                      (json_int_t)counts[ENTRY_FINISHED], "left",
+                      (json_int_t)counts[ENTRY_LEFT], "orphaned",
                       (json_int_t)counts[ENTRY_ORPHANED]);
     if (write_own_take(book, ENTRY_LOG_CLOSED, facts, err) == -1)
         return -1;

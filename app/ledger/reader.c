@@ -39,7 +39,7 @@ static const char *const plain_members[] = {
 
 static const char list_sql[] =
     "SELECT accepted.run_id, accepted.started_at,"
-    " coalesce(ended.status, 'open'),"
+    " coalesce(gone.status, ended.status, 'open'),"
     " (SELECT body FROM content WHERE run_id = accepted.run_id"
     "  AND part = 'query'),"
     " (SELECT body FROM content WHERE run_id = accepted.run_id"
@@ -53,6 +53,8 @@ static const char list_sql[] =
     "FROM entry AS accepted INDEXED BY entry_newest "
     "LEFT JOIN entry AS ended ON ended.run_id = accepted.run_id"
     " AND ended.kind IN ('finished', 'orphaned') "
+    "LEFT JOIN entry AS gone ON gone.run_id = accepted.run_id"
+    " AND gone.kind = 'left' "
     "WHERE accepted.kind = 'accepted'"
     " AND (accepted.started_at, accepted.run_id) < (?1, ?2) "
     "ORDER BY accepted.started_at DESC, accepted.run_id DESC LIMIT ?3";
@@ -62,7 +64,10 @@ static const char entries_sql[] =
     "FROM entry WHERE run_id = ?1 AND kind = 'accepted' "
     "UNION ALL "
     "SELECT log_id, idx, recorded_at, kind, leaf_hash, body, status "
-    "FROM entry WHERE run_id = ?1 AND kind IN ('finished', 'orphaned')";
+    "FROM entry WHERE run_id = ?1 AND kind IN ('finished', 'orphaned') "
+    "UNION ALL "
+    "SELECT log_id, idx, recorded_at, kind, leaf_hash, body, status "
+    "FROM entry WHERE run_id = ?1 AND kind = 'left'";
 
 static const char content_sql[] =
     "SELECT part, body FROM content WHERE run_id = ?1";
@@ -287,7 +292,7 @@ entry_of_row(struct lite_stmt *stmt, struct err *err)
     return entry;
 }
 
-/* The entries of a run into an array; *status is that of its end. */
+/* The entries of a run into an array; *status is that of the last. */
 static int
 read_entries(struct lite_stmt *stmt, json_t *entries, json_t **status,
              struct err *err)

@@ -34,8 +34,9 @@ struct reader_cursor {
 /* Newest first, at most limit runs that came to an end (finished or orphaned)
  * or are still open: an array of {id, query, flash_response, pro_response,
  * flash_latency_ms, pro_latency_ms, total_ms, created_at, user_id, status,
- * salvage, flash_model, pro_model}; absent values are null.  *next is set when
- * there are more.  NULL on ERR_SYSTEM, ERR_NOMEM. */
+ * salvage, flash_model, pro_model}; absent values are null.  A run that its
+ * client left is cancelled.  *next is set when there are more.  NULL on
+ * ERR_SYSTEM, ERR_NOMEM. */
 json_t *reader_list(struct reader *reader, size_t limit,
                     const struct reader_cursor *after,
                     struct reader_cursor *next,

@@ -190,10 +190,6 @@ take_frames(struct scribe *scribe, struct link *link)
             set_pending(scribe, link, false);
             return true;
         }
-        if (status == FRAME_WHOLE && link_has_newer(link, &frame)) {
-            link_pass(link, &frame);
-            continue;
-        }
         decision = status == FRAME_WHOLE ? decide(scribe, link, &frame, &err)
                                          : DESK_BAD;
         if (decision == DESK_BAD) {

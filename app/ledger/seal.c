@@ -13,6 +13,7 @@
 
 #define COMMITMENT_PREFIX 0x03
 #define KEEP_BODY_BYTES   8192 /* an ordinary body stays allocated */
+#define LEFT_STATUS       "cancelled"
 
 void
 seal_init(struct seal *seal)
@@ -162,19 +163,35 @@ out:
     return result;
 }
 
+/* Nothing but that the client left: it has no texts and one status. */
+static int
+check_left(const struct seal *seal, struct err *err)
+{
+    const struct column_value *status = &seal->columns.at[COLUMN_STATUS];
+
+    if (seal->part_count > 0)
+        return err_set(err, ERR_INVALID, "a left entry has no texts");
+    if (status->type != COLUMN_TEXT || status->len != strlen(LEFT_STATUS) ||
+        memcmp(status->text, LEFT_STATUS, status->len) != 0)
+        return err_set(err, ERR_INVALID,
+                       "the status of a left entry is not " LEFT_STATUS);
+    return 0;
+}
+
 /* Without these a run could be neither listed nor told apart from others. */
 static int
 check_columns(const struct seal *seal, struct err *err)
 {
     const struct column_value *at = seal->columns.at;
-    const bool about_run =
-        seal->kind == ENTRY_ACCEPTED || seal->kind == ENTRY_FINISHED;
+    const bool from_worker = seal->kind == ENTRY_ACCEPTED ||
+                             seal->kind == ENTRY_FINISHED ||
+                             seal->kind == ENTRY_LEFT;
 
-    if (about_run && at[COLUMN_STARTED_AT].type == COLUMN_NULL)
+    if (from_worker && at[COLUMN_STARTED_AT].type == COLUMN_NULL)
         return err_set(err, ERR_INVALID, "the facts lack started_at");
     if (seal->kind == ENTRY_FINISHED && at[COLUMN_STATUS].type == COLUMN_NULL)
         return err_set(err, ERR_INVALID, "the facts lack status");
-    return 0;
+    return seal->kind == ENTRY_LEFT ? check_left(seal, err) : 0;
 }
 
 int

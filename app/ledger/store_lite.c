@@ -32,7 +32,9 @@
     "SELECT " columns " FROM entry " \
     "WHERE run_id = ?1 AND kind = 'accepted' AND kind = ?2 " \
     "UNION ALL SELECT " columns " FROM entry " \
-    "WHERE run_id = ?1 AND kind IN ('finished', 'orphaned') AND kind = ?2"
+    "WHERE run_id = ?1 AND kind IN ('finished', 'orphaned') AND kind = ?2 " \
+    "UNION ALL SELECT " columns " FROM entry " \
+    "WHERE run_id = ?1 AND kind = 'left' AND kind = ?2"
 
 enum statement {
     INSERT_ENTRY,

@@ -17,8 +17,8 @@ compare_ids(const void *a, const void *b)
                   sizeof(one->head.log_id));
 }
 
-static struct verify_log *
-find_log(struct verify *verify, const struct uuid *log_id)
+struct verify_log *
+verify_find_log(struct verify *verify, const struct uuid *log_id)
 {
     const struct verify_log wanted = { .head = { .log_id = *log_id } };
 
@@ -41,7 +41,7 @@ verify_newest_log(struct verify *verify)
         const char *text = lite_text(stmt, 0, NULL);
 
         if (text != NULL && uuid_parse(text, &log_id) == 0)
-            newest = find_log(verify, &log_id);
+            newest = verify_find_log(verify, &log_id);
     }
     lite_finalize(stmt);
     return newest;
@@ -52,7 +52,7 @@ check_link(struct verify *verify, const struct verify_log *log,
            const struct verify_place *place)
 {
     const struct column_log *says = &log->previous;
-    struct verify_log *previous = find_log(verify, &says->log_id);
+    struct verify_log *previous = verify_find_log(verify, &says->log_id);
     char text[UUID_TEXT_LEN];
 
     uuid_format(&says->log_id, text);
@@ -120,12 +120,33 @@ check_named(struct verify *verify)
     }
 }
 
+/* Numbers the logs from the newest back.  A log whose age is known is not
+ * numbered again, so that a chain bent into a ring has an end. */
+static void
+number_logs(struct verify *verify)
+{
+    const struct verify_log *newest = verify_newest_log(verify);
+    struct verify_log *log = NULL;
+    int64_t age = 0;
+
+    for (size_t i = 0; i < verify->log_count; i++)
+        verify->logs[i].age = -1;
+    if (newest != NULL)
+        log = verify_find_log(verify, &newest->head.log_id);
+    while (log != NULL && log->age == -1) {
+        log->age = age++;
+        log = log->previous.present
+                  ? verify_find_log(verify, &log->previous.log_id)
+                  : NULL;
+    }
+}
+
 static void
 check_anchors(struct verify *verify)
 {
     for (size_t i = 0; i < verify->anchor_count; i++) {
         const struct verify_anchor *anchor = &verify->anchors[i];
-        const struct verify_log *log = find_log(verify, &anchor->log_id);
+        const struct verify_log *log = verify_find_log(verify, &anchor->log_id);
         char text[UUID_TEXT_LEN];
         const struct verify_place place = { .log_id = text, .idx = -1 };
 
@@ -147,6 +168,7 @@ verify_chain(struct verify *verify, struct err *err)
     (void)err; /* works on what verify_entries() kept */
     check_links(verify);
     check_named(verify);
+    number_logs(verify);
     check_anchors(verify);
     return 0;
 }

@@ -23,7 +23,8 @@ struct verify_log {
     struct verify_head head;
     struct column_log previous; /* as its log_opened says */
     bool opened;
-    bool named; /* by a later log */
+    bool named;  /* by a later log */
+    int64_t age; /* logs after it in the chain; -1: not in the chain */
     int64_t opened_unix_us;
 };
 
@@ -67,6 +68,10 @@ int verify_entries(struct verify *verify, struct err *err) ATTR_MUST_CHECK;
 int verify_chain(struct verify *verify, struct err *err) ATTR_MUST_CHECK;
 int verify_runs(struct verify *verify, struct err *err) ATTR_MUST_CHECK;
 int verify_content(struct verify *verify, struct err *err) ATTR_MUST_CHECK;
+
+/* NULL when there is no such log. */
+struct verify_log *verify_find_log(struct verify *verify,
+                                   const struct uuid *log_id);
 
 /* The log that was written to last; NULL when there is none. */
 const struct verify_log *verify_newest_log(struct verify *verify);

@@ -1,6 +1,6 @@
 /*
- * verify_runs.c - every run begins once and ends once, and every text belongs
- * to an entry; see verify_pass.h.
+ * verify_runs.c - every run begins once and ends once, is left after that if at
+ * all, and every text belongs to an entry; see verify_pass.h.
  */
 #include "ledger/verify_pass.h"
 
@@ -87,14 +87,68 @@ report_rows(struct verify *verify, const char *sql, const char *check,
     return step == LITE_DONE ? 0 : -1;
 }
 
-int
-verify_runs(struct verify *verify, struct err *err)
+/* Does the entry at (log_id, idx) come after the one at (other_id, other_idx)?
+ * True as well when a log is not in the chain, which is reported already. */
+static bool
+comes_after(struct verify *verify, const char *log_id, int64_t idx,
+            const char *other_id, int64_t other_idx)
 {
-    if (lite_exec_int(verify->db,
-                      "SELECT count(*) FROM entry WHERE kind = 'accepted'",
-                      &verify->counts.runs, err) == -1 ||
-        check_accepted(verify, err) == -1)
+    const struct verify_log *log, *other;
+    struct uuid id, earlier_id;
+
+    if (uuid_parse(log_id, &id) == -1 ||
+        uuid_parse(other_id, &earlier_id) == -1)
+        return true;
+    log = verify_find_log(verify, &id);
+    other = verify_find_log(verify, &earlier_id);
+    if (log == NULL || other == NULL || log->age == -1 || other->age == -1)
+        return true;
+    return log == other ? idx > other_idx : log->age < other->age;
+}
+
+static void
+check_left_row(struct verify *verify, struct lite_stmt *rows)
+{
+    const struct verify_place place = place_of(rows);
+    const char *finished_id = lite_text(rows, 3, NULL);
+
+    if (finished_id == NULL)
+        verify_report(verify, VERIFY_FINDING, "left", &place,
+                      "the run was left and has not finished");
+    else if (!comes_after(verify, place.log_id, place.idx, finished_id,
+                          lite_int(rows, 4)))
+        verify_report(verify, VERIFY_FINDING, "left", &place,
+                      "it stands before the run's finished entry");
+}
+
+static int
+check_left(struct verify *verify, struct err *err)
+{
+    struct lite_stmt *rows = lite_prepare(
+        verify->db,
+        "SELECT gone.run_id, gone.log_id, gone.idx, ended.log_id, ended.idx "
+        "FROM entry AS gone LEFT JOIN entry AS ended "
+        "ON ended.run_id = gone.run_id "
+        "AND ended.kind IN ('finished', 'orphaned') "
+        "AND ended.kind = 'finished' WHERE gone.kind = 'left'",
+        err);
+    enum lite_step step = LITE_FAILED;
+
+    while (rows != NULL && (step = lite_step(rows, err)) == LITE_ROW)
+        check_left_row(verify, rows);
+    lite_finalize(rows);
+    if (step != LITE_DONE)
         return -1;
+    return report_rows(verify,
+                       "SELECT run_id, log_id, idx FROM entry "
+                       "WHERE kind = 'left' GROUP BY run_id "
+                       "HAVING count(*) > 1",
+                       "double", "the run was left more than once", err);
+}
+
+static int
+check_ended(struct verify *verify, struct err *err)
+{
     if (report_rows(verify,
                     "SELECT run_id, log_id, idx FROM entry AS ended "
                     "WHERE kind IN ('finished', 'orphaned') "
@@ -102,18 +156,31 @@ verify_runs(struct verify *verify, struct err *err)
                     "WHERE accepted.run_id = ended.run_id "
                     "AND accepted.kind = 'accepted')",
                     "unaccepted", "the run has an end and was never accepted",
-                    err) == -1 ||
-        report_rows(verify,
-                    "SELECT run_id, log_id, idx FROM entry "
-                    "WHERE kind = 'accepted' GROUP BY run_id "
-                    "HAVING count(*) > 1",
-                    "double", "the run was accepted more than once", err) == -1)
+                    err) == -1)
         return -1;
     return report_rows(verify,
                        "SELECT run_id, log_id, idx FROM entry "
                        "WHERE kind IN ('finished', 'orphaned') "
                        "GROUP BY run_id HAVING count(*) > 1",
                        "double", "the run has more than one end", err);
+}
+
+int
+verify_runs(struct verify *verify, struct err *err)
+{
+    if (lite_exec_int(verify->db,
+                      "SELECT count(*) FROM entry WHERE kind = 'accepted'",
+                      &verify->counts.runs, err) == -1 ||
+        check_accepted(verify, err) == -1 ||
+        report_rows(verify,
+                    "SELECT run_id, log_id, idx FROM entry "
+                    "WHERE kind = 'accepted' GROUP BY run_id "
+                    "HAVING count(*) > 1",
+                    "double", "the run was accepted more than once",
+                    err) == -1 ||
+        check_ended(verify, err) == -1)
+        return -1;
+    return check_left(verify, err);
 }
 
 /* ---- content ----------------------------------------------------------- */
@@ -210,7 +277,9 @@ find_unspoken(struct verify *verify, struct err *err)
         verify->db,
         "SELECT body FROM entry WHERE run_id = ?1 AND kind = 'accepted' "
         "UNION ALL SELECT body FROM entry WHERE run_id = ?1 "
-        "AND kind IN ('finished', 'orphaned')",
+        "AND kind IN ('finished', 'orphaned') "
+        "UNION ALL SELECT body FROM entry WHERE run_id = ?1 "
+        "AND kind = 'left'",
         err);
     int result = -1;
 

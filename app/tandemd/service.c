@@ -10,6 +10,7 @@
 #include "metrics.h"
 #include "prefork/master.h"
 #include "sys/fd.h"
+#include "sys/file.h"
 #include "sys/log.h"
 #include "tandemd/listen.h"
 #include "tandemd/workers.h"
@@ -147,6 +148,7 @@ on_draining(void *arg)
 {
     struct service *service = arg;
 
+    metrics_gauge(METRICS_DRAINING, 0, 1);
     listen_stop_stream(&service->sockets);
 }
 
@@ -191,6 +193,7 @@ prepare(struct service *service, struct err *err)
     fd_raise_limit();
     if (metrics_init(err) == -1 || provider_init(err) == -1 ||
         http_global_init(err) == -1 ||
+        file_make_folder(config->state_dir, 0750, err) == -1 ||
         listen_open(&service->sockets, config, err) == -1)
         return -1;
     metrics_gauge(METRICS_BUILD_INFO, 0, 1);

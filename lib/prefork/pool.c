@@ -88,8 +88,10 @@ count(const struct pool *pool, const struct crew_generation *generation)
             member->generation != generation)
             continue;
         facts.total++;
-        if (member->asked != CREW_STAY)
-            continue; /* until it has gone it counts against the maximum */
+        /* One that leaves still counts against the maximum.  One killed for
+         * starting too long is replaced when its death has been judged. */
+        if (member->asked != CREW_STAY && !member->was_overdue)
+            continue;
         stage = board_look(crew->config->board, i).stage;
         facts.starting += stage == BOARD_STARTING;
         facts.idle += stage == BOARD_IDLE;

@@ -44,6 +44,10 @@ CREATE UNIQUE INDEX entry_accepted ON entry (run_id)
 CREATE UNIQUE INDEX entry_ended ON entry (run_id)
     WHERE kind IN ('finished', 'orphaned');
 
+-- A client is said to have left a run at most once.
+CREATE UNIQUE INDEX entry_left ON entry (run_id)
+    WHERE kind = 'left';
+
 -- Pages of runs, newest first.
 CREATE INDEX entry_newest ON entry (started_at DESC, run_id DESC)
     WHERE kind = 'accepted';
@@ -75,6 +79,9 @@ WHEN EXISTS (SELECT 1 FROM entry
         AND EXISTS (SELECT 1 FROM entry
                     WHERE run_id = new.run_id
                         AND kind IN ('finished', 'orphaned')))
+    OR (new.kind = 'left'
+        AND EXISTS (SELECT 1 FROM entry
+                    WHERE run_id = new.run_id AND kind = 'left'))
 BEGIN
     SELECT raise(ABORT, 'the ledger has this entry already');
 END;
@@ -98,11 +105,13 @@ SELECT accepted.run_id AS id,
                 'unixepoch')
            || printf('.%06dZ', accepted.started_at % 1000000) AS created_at,
        accepted.user_id AS user_id,
-       coalesce(ended.status, 'open') AS status
+       coalesce(gone.status, ended.status, 'open') AS status
 FROM entry AS accepted
 LEFT JOIN entry AS ended
     ON ended.run_id = accepted.run_id
     AND ended.kind IN ('finished', 'orphaned')
+LEFT JOIN entry AS gone
+    ON gone.run_id = accepted.run_id AND gone.kind = 'left'
 LEFT JOIN content AS query
     ON query.run_id = accepted.run_id AND query.part = 'query'
 LEFT JOIN content AS context

@@ -82,9 +82,17 @@ def test_leaving_during_the_audit_write_still_leaves_a_record(stack):
         time.sleep(0.1)
         stream.close()
         time.sleep(0.2)
-    end = ended(stack, stream.run_id)
+    wait_until(lambda: "left" in stack.ledger.kinds(stream.run_id), 3,
+               "the entry that says so")
+    end = stack.ledger.end(stream.run_id)
     assert [sent["event"] for sent in end["sent"]] == ["preliminary", "final"]
-    assert end["client"]["last_seq"] == 2
+    left = stack.ledger.entries(stream.run_id)[-1]["body"]
+    assert left["kind"] == "left" and left["status"] == "cancelled"
+    assert left["client"]["left"] is True
+    assert left["client"]["last_seq"] == 2
+    assert left["client"]["left_after_ms"] >= 80
+    listed = stack.get("/api/experiments?limit=1").json()["experiments"][0]
+    assert (listed["id"], listed["status"]) == (stream.run_id, "cancelled")
     content = stack.ledger.content(stream.run_id)
     assert content["pro"].decode() == \
         stream.data("final")["response"]["content"]

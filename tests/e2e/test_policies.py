@@ -1,5 +1,7 @@
 """What happens to one model when the other has failed, as configured."""
 
+import json
+
 import pytest
 
 from tandem import Stack
@@ -52,3 +54,21 @@ def test_personal_text_is_stored_and_sent_on_redacted():
             assert text not in everything
         assert b"[EMAIL]" in stored and b"[CREDENTIAL]" in stored
         assert stack.metric("redactions_total", field_type="email") == 2
+
+
+@pytest.mark.parametrize("redacted", [True, False])
+def test_models_see_personal_text_only_when_that_is_switched_on(redacted):
+    with Stack(web=None, env={"REDACT_BEFORE_MODEL":
+                              str(redacted).lower()}) as stack:
+        stack.ask("write to kim@example.org", context={"tel": "+905331234567"},
+                  sim=FAST)
+        sent = json.dumps(stack.sim.requests())
+        assert ("kim@example.org" in sent) == (not redacted)
+        assert ("+905331234567" in sent) == (not redacted)
+        assert ("[EMAIL]" in sent) == redacted
+        stored = b"".join(row["body"] if isinstance(row["body"], bytes)
+                          else row["body"].encode() for row in
+                          stack.ledger.rows("SELECT body FROM content "
+                              "WHERE part IN ('query', 'context')"))
+        assert b"kim@example.org" not in stored
+        assert b"+905331234567" not in stored

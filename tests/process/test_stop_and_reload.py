@@ -165,3 +165,14 @@ def test_it_takes_sockets_from_systemd():
         for name in ("stream", "control"):
             assert (stack.folder / f"{name}.sock").exists(), \
                 "what systemd made is systemd's to remove"
+
+
+def test_a_service_that_drains_is_alive_but_not_ready():
+    with Stack(web=None) as stack:
+        stream = stack.open(sim="delay_ms=1000 chunk_ms=0").until_headers(5)
+        assert stack.control("/readyz").status == 200
+        stack.tandemd.send(signal.SIGTERM)
+        wait_until(lambda: stack.control("/readyz").status == 503, 0.8)
+        assert stack.control("/readyz").json()["failed"] == ["draining"]
+        assert stack.control("/livez").status == 200
+        assert stream.finish(5).names()[-1] == "done"

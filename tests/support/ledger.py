@@ -39,8 +39,10 @@ class Ledger:
         """The body of the run's second entry."""
         entries = self.entries(run_id)
         assert [entry["kind"] for entry in entries[:1]] == ["accepted"]
-        assert len(entries) == 2, [entry["kind"] for entry in entries]
-        return entries[1]["body"]
+        ends = [entry for entry in entries
+                if entry["kind"] in ("finished", "orphaned")]
+        assert len(ends) == 1, [entry["kind"] for entry in entries]
+        return ends[0]["body"]
 
     def content(self, run_id):
         """{part: bytes} of a run's personal text."""

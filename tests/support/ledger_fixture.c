@@ -114,6 +114,11 @@ make_facts(enum entry_kind kind, const struct fixture_options *options)
                          "salvage", "none", "total_ms", 2012, "flash",
                          model_facts("quick-1", 800), "pro",
                          model_facts("careful-2", 1900));
+    else if (kind == ENTRY_LEFT)
+        more = json_pack(
+            "{s:s, s:{s:b, s:i, s:i}}", "status",
+            options->status != NULL ? options->status : "cancelled", "client",
+            "left", 1, "left_after_ms", 2013, "last_seq", 4);
     else
         more = json_pack("{s:s, s:s, s:s?}", "flash_model", "quick",
                          "pro_model", "careful", "status",

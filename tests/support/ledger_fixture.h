@@ -31,7 +31,7 @@ struct fixture {
 
 struct fixture_options {
     const char *started_at; /* NULL: a fixed time */
-    const char *status;     /* of an end; NULL: ok or orphaned */
+    const char *status;     /* NULL: ok, cancelled or orphaned */
     const struct entry_content *parts;
     size_t part_count;
 };

@@ -176,11 +176,12 @@ block_without_end(void)
 int
 small_scribe(struct child *child)
 {
-    const int now = atomic_fetch_add(&shared->exclusive_now, 1) + 1;
+    const int now =
+        atomic_fetch_add(&shared->exclusive_now[child->pool], 1) + 1;
     const int code = begin(child);
 
-    if (now > atomic_load(&shared->exclusive_most))
-        atomic_store(&shared->exclusive_most, now);
+    if (now > atomic_load(&shared->exclusive_most[child->pool]))
+        atomic_store(&shared->exclusive_most[child->pool], now);
     if (mode_of(child) == SMALL_BLOCKED)
         block_without_end();
     while (code == CHILD_EXIT_OK && !may_go(child)) {
@@ -188,6 +189,6 @@ small_scribe(struct child *child)
         atomic_fetch_add(&shared->wakeup_count, 1);
     }
     note_leaving(child);
-    atomic_fetch_sub(&shared->exclusive_now, 1);
+    atomic_fetch_sub(&shared->exclusive_now[child->pool], 1);
     return code;
 }

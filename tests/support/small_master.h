@@ -70,10 +70,10 @@ struct small_shared {
     atomic_int tick_count;
     atomic_int gone_count;
     atomic_int gone_by_kill_count;
-    atomic_int exclusive_now;
-    atomic_int exclusive_most; /* at one time */
-    atomic_int leave_count;    /* counts those that leave, in order */
-    atomic_int first_left[3];  /* of the pool: leave_count at that time */
+    atomic_int exclusive_now[3];
+    atomic_int exclusive_most[3]; /* of the pool, at one time */
+    atomic_int leave_count;       /* counts those that leave, in order */
+    atomic_int first_left[3];     /* of the pool: leave_count at that time */
     atomic_int last_left[3];
     atomic_int hurried_count;
     atomic_int wakeup_count; /* of the scribe's wait */
@@ -100,7 +100,7 @@ void small_master_close(struct small_master *sm);
 int small_master_wait(struct small_master *sm);
 int small_master_stop(struct small_master *sm, int signo);
 
-/* A second pool after "work": without a listener, stops later. */
+/* One more pool after "work": exclusive, no listener, stops later. */
 struct master_pool *small_master_add_scribe(struct small_master *sm);
 
 /* A connection that has given its order; -1 when refused. */

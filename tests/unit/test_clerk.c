@@ -230,6 +230,14 @@ test_a_record_is_sent_and_its_receipt_kept(void **state)
     scribe_give_receipt(ENTRY_FINISHED, &run_a, 42);
     assert_int_equal(wait_for_answer(), CLERK_RECORDED);
     assert_int_equal(clerk_receipt(clerk)->idx, 42);
+    submit(ENTRY_LEFT, &run_a);
+    expect_record(ENTRY_LEFT, &run_a);
+    scribe_give_receipt(ENTRY_LEFT, &run_a, 43);
+    assert_int_equal(wait_for_answer(), CLERK_RECORDED);
+    assert_int_equal(clerk_receipt(clerk)->idx, 43);
+    scribe_hang_up();
+    clerk_turn(clerk); /* no run is open: no need for another connection */
+    assert_true(clerk_wake_mono_ms(clerk) == INT64_MAX);
 }
 
 static void

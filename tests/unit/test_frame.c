@@ -134,6 +134,32 @@ test_a_long_reason_is_cut(void **state)
 }
 
 static void
+test_only_kinds_that_a_worker_writes_are_records(void **state)
+{
+    json_t *facts = json_object();
+
+    (void)state;
+    for (int kind = 0; kind < ENTRY_KIND_COUNT; kind++) {
+        const struct entry_record record = { .kind = (enum entry_kind)kind,
+                                             .run_id = run,
+                                             .facts = facts };
+        const bool from_worker = kind == ENTRY_ACCEPTED ||
+                                 kind == ENTRY_FINISHED || kind == ENTRY_LEFT;
+        struct frame_record read;
+        struct frame frame;
+
+        buf_clear(&out);
+        assert_int_equal(frame_append_record(&out, &record, NULL), 0);
+        frame = first_frame();
+        assert_int_equal(frame_read_record(&frame, &read, NULL),
+                         from_worker ? 0 : -1);
+        if (from_worker)
+            assert_int_equal(read.kind, kind);
+    }
+    json_decref(facts);
+}
+
+static void
 test_an_open_run_comes_back(void **state)
 {
     struct frame frame;
@@ -300,6 +326,7 @@ main(void)
         FRAME_TEST(test_a_record_comes_back_as_it_was),
         FRAME_TEST(test_answers_come_back_as_they_were),
         FRAME_TEST(test_a_long_reason_is_cut),
+        FRAME_TEST(test_only_kinds_that_a_worker_writes_are_records),
         FRAME_TEST(test_an_open_run_comes_back),
         FRAME_TEST(test_every_cut_is_either_unfinished_or_refused),
         FRAME_TEST(test_a_byte_too_many_is_refused),

@@ -202,6 +202,36 @@ test_one_run_is_shown_with_entries_and_texts(void **state)
 }
 
 static void
+test_a_run_that_was_left_is_cancelled_wherever_it_is_shown(void **state)
+{
+    const struct uuid run_id = fixture_write_run(&fixture);
+    struct reader_cursor cursor = { .set = false };
+    json_t *page, *run, *entries;
+
+    (void)state;
+    fixture_write(&fixture, ENTRY_LEFT, &run_id, NULL);
+    page = list(10, &cursor);
+    assert_int_equal(json_array_size(page), 1);
+    run = json_array_get(page, 0);
+    assert_string_equal(json_get_string(run, "status"), "cancelled");
+    assert_int_equal(json_get_int(run, "total_ms", -1), 2012);
+    json_decref(page);
+    run = reader_get(reader, &run_id, NULL);
+    assert_string_equal(json_get_string(run, "status"), "cancelled");
+    entries = json_object_get(run, "entries");
+    assert_int_equal(json_array_size(entries), 3);
+    assert_string_equal(json_get_string(json_array_get(entries, 2), "kind"),
+                        "left");
+    json_decref(run);
+    assert_int_equal(
+        fixture_int(&fixture,
+                    "SELECT count(*) FROM experiment_runs WHERE status = "
+                    "'cancelled' AND pro_response = 'because' AND "
+                    "pro_latency_ms = 1900"),
+        1);
+}
+
+static void
 test_an_open_run_says_so(void **state)
 {
     const struct uuid run_id = accept_at("2026-01-01T00:00:00.000000Z");
@@ -268,12 +298,17 @@ test_entries_and_content_refuse_changes(void **state)
         "INSERT OR REPLACE INTO entry (log_id, idx, recorded_at, kind, run_id,"
         " leaf_hash, body) SELECT 'x', 0, 0, 'orphaned', run_id, leaf_hash,"
         " body FROM entry WHERE kind = 'finished'",
+        "INSERT OR REPLACE INTO entry (log_id, idx, recorded_at, kind, run_id,"
+        " leaf_hash, body) SELECT 'x', 0, 0, kind, run_id, leaf_hash, body"
+        " FROM entry WHERE kind = 'left'",
         "INSERT OR REPLACE INTO content SELECT * FROM content",
     };
+    struct uuid run_id;
     struct lite *db;
 
     (void)state;
-    fixture_write_run(&fixture);
+    run_id = fixture_write_run(&fixture);
+    fixture_write(&fixture, ENTRY_LEFT, &run_id, NULL);
     db = lite_open(fixture.path, LITE_READ_WRITE, 1000, NULL);
     assert_non_null(db);
     for (size_t i = 0; i < ARRAY_LEN(statements); i++) {
@@ -297,6 +332,7 @@ main(void)
         READER_TEST(test_pages_are_newest_first_and_neither_skip_nor_repeat),
         READER_TEST(test_a_page_that_ends_exactly_has_no_next),
         READER_TEST(test_one_run_is_shown_with_entries_and_texts),
+        READER_TEST(test_a_run_that_was_left_is_cancelled_wherever_it_is_shown),
         READER_TEST(test_an_open_run_says_so),
         READER_TEST(test_a_run_that_is_not_there_is_null),
         READER_TEST(test_a_ledger_that_is_not_there_is_told_apart),

@@ -248,7 +248,7 @@ test_twenty_five_reloads_leave_one_healthy_generation(void **state)
     for (int i = 1; i < last; i++)
         assert_soon(atomic_load(&sm.shared->forgotten[i]) == 1);
     assert_int_equal(atomic_load(&sm.shared->forgotten[last]), 0);
-    assert_int_equal(atomic_load(&sm.shared->exclusive_most), 1);
+    assert_int_equal(atomic_load(&sm.shared->exclusive_most[1]), 1);
     assert_int_equal(atomic_load(&sm.shared->gone_by_kill_count), 0);
     assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
 }
@@ -263,7 +263,7 @@ test_an_exclusive_child_is_never_two_at_once(void **state)
     start_and_wait();
     kill(sm.pid, SIGHUP);
     assert_soon(only_generation_lives(2));
-    assert_int_equal(atomic_load(&sm.shared->exclusive_most), 1);
+    assert_int_equal(atomic_load(&sm.shared->exclusive_most[1]), 1);
     assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
 }
 
@@ -295,8 +295,26 @@ test_a_failing_exclusive_generation_brings_the_old_one_back(void **state)
     assert_soon(small_log_has(&sm, "\"reload_abandoned\""));
     assert_soon(only_generation_lives(1));
     assert_soon(atomic_load(&sm.shared->forgotten[2]) == 1);
-    assert_int_equal(atomic_load(&sm.shared->exclusive_most), 1);
+    assert_int_equal(atomic_load(&sm.shared->exclusive_most[1]), 1);
     assert_true(small_ask(&sm) > 0);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
+static void
+test_going_back_waits_for_the_new_exclusive_child_to_leave(void **state)
+{
+    (void)state;
+    small_master_add_scribe(&sm); /* whose new one will work, */
+    small_master_add_scribe(&sm); /* and whose new one will not */
+    sm.drain_ms = 500;
+    start_and_wait();
+    atomic_store(&sm.shared->next_mode[1], SMALL_LATE); /* it takes its time */
+    atomic_store(&sm.shared->next_mode[2], SMALL_SICK);
+    kill(sm.pid, SIGHUP);
+    assert_soon(small_log_has(&sm, "\"reload_abandoned\""));
+    assert_soon(only_generation_lives(1));
+    assert_int_equal(atomic_load(&sm.shared->exclusive_most[1]), 1);
+    assert_int_equal(atomic_load(&sm.shared->exclusive_most[2]), 1);
     assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
 }
 
@@ -357,6 +375,7 @@ main(void)
         lives(
             test_a_failing_worker_generation_leaves_the_exclusive_child_alone),
         lives(test_a_failing_exclusive_generation_brings_the_old_one_back),
+        lives(test_going_back_waits_for_the_new_exclusive_child_to_leave),
         lives(test_an_old_child_that_will_not_leave_is_hurried_and_then_killed),
         lives(test_a_drain_in_the_middle_of_a_reload_stops_both_generations),
     };

@@ -52,7 +52,7 @@ static struct {
 enum { FAMILY_ENTRIES, FAMILY_COMMIT };
 
 static const char *const kinds[] = { "log_opened", "accepted", "finished",
-                                     "orphaned", "log_closed" };
+                                     "left",       "orphaned", "log_closed" };
 static const int64_t bounds[] = { 1000 };
 static const struct counters_family families[] = {
     [FAMILY_ENTRIES] = { .name = "entries_total",
@@ -280,12 +280,32 @@ finished_facts(void)
     return facts;
 }
 
+static json_t *
+left_facts(const char *status)
+{
+    json_t *facts =
+        json_pack("{s:s, s:s, s:{s:b, s:i, s:i}, s:s, s:n}", "started_at",
+                  "2026-01-31T23:59:59.123456Z", "status", status, "client",
+                  "left", 1, "left_after_ms", 2013, "last_seq", 4, "principal",
+                  "key:demo", "user_id");
+
+    assert_non_null(facts);
+    return facts;
+}
+
+static json_t *
+facts_of(enum entry_kind kind)
+{
+    if (kind == ENTRY_LEFT)
+        return left_facts("cancelled");
+    return kind == ENTRY_ACCEPTED ? accepted_facts() : finished_facts();
+}
+
 static void
 submit(struct clerk *clerk, enum entry_kind kind, const struct uuid *run_id,
        const struct entry_content *parts, size_t part_count)
 {
-    json_t *facts =
-        kind == ENTRY_ACCEPTED ? accepted_facts() : finished_facts();
+    json_t *facts = facts_of(kind);
     const struct entry_record record = { .kind = kind,
                                          .run_id = *run_id,
                                          .facts = facts,
@@ -443,7 +463,7 @@ test_a_record_sent_twice_gets_the_first_receipt(void **state)
     struct entry_receipt first;
 
     (void)state;
-    for (int kind = ENTRY_ACCEPTED; kind <= ENTRY_FINISHED; kind++) {
+    for (int kind = ENTRY_ACCEPTED; kind <= ENTRY_LEFT; kind++) {
         assert_int_equal(record(one, (enum entry_kind)kind, &run_id),
                          CLERK_RECORDED);
         first = *clerk_receipt(one);
@@ -451,7 +471,7 @@ test_a_record_sent_twice_gets_the_first_receipt(void **state)
                          CLERK_RECORDED);
         assert_memory_equal(clerk_receipt(other), &first, sizeof(first));
     }
-    assert_int_equal(ledger_int("SELECT count(*) FROM entry", NULL), 3);
+    assert_int_equal(ledger_int("SELECT count(*) FROM entry", NULL), 4);
     clerk_free(one);
     clerk_free(other);
 }
@@ -488,6 +508,47 @@ test_a_run_that_was_never_accepted_cannot_finish(void **state)
     assert_string_equal(clerk_reason(clerk), "the run was never accepted");
     assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
     clerk_free(clerk);
+}
+
+static void
+test_a_run_whose_client_left_late_is_cancelled(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    for (int kind = ENTRY_ACCEPTED; kind <= ENTRY_LEFT; kind++)
+        assert_int_equal(record(clerk, (enum entry_kind)kind, &run_id),
+                         CLERK_RECORDED);
+    assert_int_equal(clerk_receipt(clerk)->idx, 3);
+    assert_int_equal(count_kind(&run_id, "finished"), 1);
+    assert_int_equal(ledger_int("SELECT flash_latency_ms FROM experiment_runs "
+                                "WHERE id = ? AND status = 'cancelled'",
+                                &run_id),
+                     800);
+    clerk_free(clerk);
+    scribe_stop();
+    assert_int_equal(ledger_int("SELECT json_extract(body, '$.entries.left') "
+                                "FROM entry WHERE kind = 'log_closed'",
+                                NULL),
+                     1);
+}
+
+static void
+test_a_run_that_has_not_finished_cannot_be_left(void **state)
+{
+    struct clerk *clerk = new_clerk(), *other = new_clerk();
+    const struct uuid run_id = new_run(), unknown_id = new_run();
+
+    (void)state;
+    assert_int_equal(record(other, ENTRY_LEFT, &unknown_id), CLERK_REFUSED);
+    assert_string_equal(clerk_reason(other), "the run has not finished");
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    assert_int_equal(record(other, ENTRY_LEFT, &run_id), CLERK_REFUSED);
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_RECORDED);
+    assert_int_equal(count_kind(&run_id, "left"), 0);
+    clerk_free(clerk);
+    clerk_free(other);
 }
 
 static void
@@ -813,6 +874,72 @@ test_frames_that_come_at_once_are_all_understood(void **state)
 }
 
 static void
+test_a_whole_run_that_comes_at_once_is_written_in_order(void **state)
+{
+    const struct uuid run_id = new_run();
+    int fd = sock_connect_unix(socket_path, NULL);
+    struct buf frames;
+
+    (void)state;
+    buf_init(&frames, FRAME_MAX_BYTES);
+    for (int kind = ENTRY_ACCEPTED; kind <= ENTRY_LEFT; kind++) {
+        json_t *facts = facts_of((enum entry_kind)kind);
+        const struct entry_record record_of = { .kind = (enum entry_kind)kind,
+                                                .run_id = run_id,
+                                                .facts = facts };
+
+        assert_int_equal(frame_append_record(&frames, &record_of, NULL), 0);
+        json_decref(facts);
+    }
+    assert_int_equal(send(fd, frames.bytes, frames.len, MSG_NOSIGNAL),
+                     frames.len);
+    wait_for_kind(&run_id, "left");
+    assert_int_equal(
+        ledger_int("SELECT group_concat(kind) = 'accepted,finished,left' "
+                   "FROM (SELECT kind FROM entry WHERE run_id = ? "
+                   "ORDER BY idx)",
+                   &run_id),
+        1);
+    fd_close(&fd);
+    buf_close(&frames);
+}
+
+static void
+test_a_left_record_with_another_status_or_a_text_is_refused(void **state)
+{
+    static const struct entry_content part = { .part = ENTRY_PART_PRO,
+                                               .bytes = "late",
+                                               .len = 4 };
+    json_t *ok = left_facts("ok"), *cancelled = left_facts("cancelled");
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+    const struct entry_record bad[] = {
+        { .kind = ENTRY_LEFT, .run_id = run_id, .facts = ok },
+        { .kind = ENTRY_LEFT,
+          .run_id = run_id,
+          .facts = cancelled,
+          .parts = &part,
+          .part_count = 1 },
+    };
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_RECORDED);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        const int64_t deadline = clock_mono_ms() + WAIT_MS;
+
+        assert_int_equal(clerk_submit(clerk, &bad[i], deadline, NULL), 0);
+        pump(&clerk, 1);
+        assert_int_equal(clerk_state(clerk), CLERK_REFUSED);
+    }
+    assert_int_equal(count_kind(&run_id, "left"), 0);
+    assert_int_equal(record(clerk, ENTRY_LEFT, &run_id), CLERK_RECORDED);
+    json_decref(ok);
+    json_decref(cancelled);
+    clerk_free(clerk);
+}
+
+static void
 test_one_bad_record_does_no_harm_to_those_beside_it(void **state)
 {
     struct entry_content part = { .part = ENTRY_PART_QUERY,
@@ -1038,6 +1165,8 @@ main(void)
         SCRIBE_TEST(test_a_record_sent_twice_gets_the_first_receipt),
         SCRIBE_TEST(test_a_record_twice_in_one_batch_is_written_once),
         SCRIBE_TEST(test_a_run_that_was_never_accepted_cannot_finish),
+        SCRIBE_TEST(test_a_run_whose_client_left_late_is_cancelled),
+        SCRIBE_TEST(test_a_run_that_has_not_finished_cannot_be_left),
         SCRIBE_TEST(test_an_answer_of_a_megabyte_is_stored_byte_for_byte),
         SCRIBE_TEST(test_records_that_come_together_share_a_commit),
         SCRIBE_TEST(test_more_records_than_a_batch_holds_are_all_written),
@@ -1052,6 +1181,9 @@ main(void)
         SCRIBE_TEST(test_hostile_frames_cost_only_their_connection),
         SCRIBE_TEST(test_a_frame_that_comes_byte_by_byte_is_understood),
         SCRIBE_TEST(test_frames_that_come_at_once_are_all_understood),
+        SCRIBE_TEST(test_a_whole_run_that_comes_at_once_is_written_in_order),
+        SCRIBE_TEST(
+            test_a_left_record_with_another_status_or_a_text_is_refused),
         SCRIBE_TEST(test_one_bad_record_does_no_harm_to_those_beside_it),
         SCRIBE_TEST(test_facts_that_are_no_entry_are_refused),
         SCRIBE_TEST(test_a_full_disk_is_a_refusal_and_passes),

@@ -130,7 +130,8 @@ assert_found(const char *check, const char *text)
                  said.all[0].text);
 }
 
-/* Three logs: one closed in order, one cut off, one still open. */
+/* Three logs: one closed in order, one cut off, one still open.  The run of the
+ * second has its last entry in the third. */
 static int
 set_up(void **state)
 {
@@ -144,10 +145,11 @@ set_up(void **state)
     fixture_write(&fixture, ENTRY_ORPHANED, &run_id, NULL);
     fixture_close_log(&fixture);
     fixture_open_log(&fixture);
-    fixture_write_run(&fixture);
+    run_id = fixture_write_run(&fixture);
     fixture_lose_log(&fixture);
     fixture_open_log(&fixture);
     fixture_write_run(&fixture);
+    fixture_write(&fixture, ENTRY_LEFT, &run_id, NULL);
     fixture_lose_log(&fixture);
     return 0;
 }
@@ -167,12 +169,12 @@ test_an_untouched_ledger_is_clean_and_counted(void **state)
 {
     (void)state;
     assert_clean();
-    assert_int_equal(said.counts.entries, 6 + 3 + 3);
+    assert_int_equal(said.counts.entries, 6 + 3 + 4);
     assert_int_equal(said.counts.logs, 3);
     assert_int_equal(said.counts.runs, 4);
     assert_int_equal(said.counts.contents, 12);
     assert_int_equal(said.counts.open_runs, 0);
-    assert_int_equal(said.head.size, 3);
+    assert_int_equal(said.head.size, 4);
     assert_false(said.head.closed);
 }
 
@@ -465,6 +467,74 @@ test_an_end_without_a_beginning_is_found(void **state)
     assert_found("unaccepted", "never accepted");
 }
 
+static void
+test_a_run_left_without_having_finished_is_found(void **state)
+{
+    const struct uuid run_id = fixture_new_run();
+
+    (void)state;
+    fixture_open_log(&fixture);
+    fixture_write(&fixture, ENTRY_ACCEPTED, &run_id, NULL);
+    fixture_write(&fixture, ENTRY_LEFT, &run_id, NULL);
+    fixture_lose_log(&fixture);
+    assert_found("left", "was left and has not finished");
+    assert_int_equal(said.counts.findings, 1);
+}
+
+static void
+test_an_orphaned_run_cannot_be_left(void **state)
+{
+    const struct uuid run_id = fixture_new_run();
+
+    (void)state;
+    fixture_open_log(&fixture);
+    fixture_write(&fixture, ENTRY_ACCEPTED, &run_id, NULL);
+    fixture_write(&fixture, ENTRY_ORPHANED, &run_id, NULL);
+    fixture_write(&fixture, ENTRY_LEFT, &run_id, NULL);
+    fixture_lose_log(&fixture);
+    assert_found("left", "was left and has not finished");
+    assert_int_equal(said.counts.findings, 1);
+}
+
+/* With all hashes in order: only a scribe that breaks its rules does this. */
+static void
+test_a_run_left_before_it_finished_is_found(void **state)
+{
+    static const struct uuid run_id = { { 1 } }, next_id = { { 2 } };
+
+    (void)state;
+    fixture_open_log(&fixture);
+    fixture_write(&fixture, ENTRY_ACCEPTED, &run_id, NULL);
+    fixture_write(&fixture, ENTRY_LEFT, &run_id, NULL);
+    fixture_write(&fixture, ENTRY_FINISHED, &run_id, NULL);
+    fixture_write(&fixture, ENTRY_ACCEPTED, &next_id, NULL);
+    fixture_write(&fixture, ENTRY_LEFT, &next_id, NULL);
+    fixture_lose_log(&fixture);
+    fixture_open_log(&fixture);
+    fixture_write(&fixture, ENTRY_FINISHED, &next_id, NULL);
+    fixture_lose_log(&fixture);
+    assert_found("left", "stands before the run's finished entry");
+    assert_int_equal(said.counts.findings, 2); /* in one log, and across two */
+    assert_int_equal(said.all[0].idx, 2);
+    assert_int_equal(said.all[1].idx, 5);
+}
+
+static void
+test_a_run_left_twice_is_found(void **state)
+{
+    (void)state;
+    fixture_tamper(&fixture,
+                   "DROP INDEX entry_left;"
+                   "INSERT INTO entry SELECT log_id, 4, recorded_at, kind, "
+                   "run_id, status, salvage, started_at, total_ms, "
+                   "flash_latency_ms, pro_latency_ms, flash_model, pro_model, "
+                   "flash_input_tokens, flash_output_tokens, "
+                   "pro_input_tokens, pro_output_tokens, principal, user_id, "
+                   "leaf_hash, body FROM entry WHERE rowid = 13");
+    assert_found("double", "the run was left more than once");
+    assert_true(says("schema", "index entry_left is missing"));
+}
+
 /* ---- consistent rewriting ---------------------------------------------- */
 
 /* Replaces words in one body and mends its hash and columns: what somebody with
@@ -553,10 +623,10 @@ test_a_newest_log_cut_short_takes_an_anchor_to_find(void **state)
     fixture_tamper(&fixture,
                    "DELETE FROM content WHERE run_id IN (SELECT run_id FROM "
                    "entry WHERE rowid = 12);"
-                   "DELETE FROM entry WHERE rowid IN (11, 12)");
+                   "DELETE FROM entry WHERE rowid IN (11, 12, 13)");
     assert_clean();
     verify_with(&anchor);
-    assert_true(says("anchor", "had 3 entries when its head was kept"));
+    assert_true(says("anchor", "had 4 entries when its head was kept"));
 }
 
 static void
@@ -656,6 +726,10 @@ main(void)
         VERIFY_TEST(test_content_that_no_entry_speaks_of_is_found),
         VERIFY_TEST(test_texts_that_changed_places_are_found),
         VERIFY_TEST(test_an_end_without_a_beginning_is_found),
+        VERIFY_TEST(test_a_run_left_without_having_finished_is_found),
+        VERIFY_TEST(test_an_orphaned_run_cannot_be_left),
+        VERIFY_TEST(test_a_run_left_before_it_finished_is_found),
+        VERIFY_TEST(test_a_run_left_twice_is_found),
         VERIFY_TEST(
             test_a_consistent_change_in_a_closed_log_is_found_by_its_root),
         VERIFY_TEST(
