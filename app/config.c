@@ -90,8 +90,9 @@ static const struct conf_option options[] = {
           1000000000, 0, "A worker is replaced after this many; 0: never"),
     SECONDS("WORKER_IDLE_S", worker_idle_ms, "60", 100, DAY_MS,
             "Surplus idle workers are kept this long"),
-    SECONDS("DRAIN_S", drain_ms, "60", 100, HOUR_MS,
-            "A stop waits this long for running queries, then cuts them short"),
+    { "DRAIN_S", CONF_SECONDS, AT(drain_ms), "60", 100, HOUR_MS, NULL,
+      CONF_NEEDS_RESTART,
+      "A stop waits this long for running queries, then cuts them short" },
 
     CHOICE("FLASH_PROVIDER", flash.provider, "auto", provider_words,
            "Who serves the fast model"),

@@ -36,6 +36,7 @@ struct ask {
     struct privacy *privacy;
     struct arena arena; /* reset after each request */
     struct buf body;
+    bool is_sick; /* curl failed us: another process may do better */
 };
 
 /* One HTTP request on its way through. */
@@ -45,12 +46,6 @@ struct visit {
     int64_t began_mono_us;
     int status; /* of the response; 0: nobody was there to answer */
 };
-
-int64_t
-run_age_ms(const struct run *run)
-{
-    return clock_mono_ms() - run->started_mono_ms;
-}
 
 struct ask *
 ask_new(const struct config *config, struct child *child, struct err *err)
@@ -230,16 +225,21 @@ static int
 redact_context(struct ask *ask, struct run *run, struct privacy_counts *counts,
                struct err *err)
 {
-    json_t *context = run->request.context;
+    const json_t *context = run->request.context;
+    json_t *redacted;
+    int result;
 
     if (context == NULL)
         return 0;
     if (!run->config->redact_before_model &&
         json_write(context, &run->asked_context, err) == -1)
         return -1;
-    if (privacy_redact_json(ask->privacy, context, counts, err) == -1)
+    redacted = privacy_redact_json(ask->privacy, context, counts, err);
+    if (redacted == NULL)
         return -1;
-    return json_write(context, &run->context, err);
+    result = json_write(redacted, &run->context, err);
+    json_decref(redacted);
+    return result;
 }
 
 static int
@@ -251,7 +251,11 @@ redact(struct ask *ask, struct run *run, struct err *err)
 
     if (privacy_redact_text(ask->privacy, request->query, request->query_len,
                             &run->query, &in_query, err) == -1 ||
-        redact_context(ask, run, &in_context, err) == -1)
+        redact_context(ask, run, &in_context, err) == -1 ||
+        privacy_redact_text(ask->privacy,
+                            request->user != NULL ? request->user : "",
+                            request->user != NULL ? strlen(request->user) : 0,
+                            &run->user, &in_query, err) == -1)
         return -1;
     run->query_changed = request->cleaned || has_found(&in_query);
     run->context_changed = request->cleaned || has_found(&in_context);
@@ -259,17 +263,6 @@ redact(struct ask *ask, struct run *run, struct err *err)
     count_redactions(&in_context);
     return 0;
 }
-
-/* What is known of a model's answer before the model was asked. */
-static const struct model_answer not_asked = {
-    .text = "",
-    .served_model = "",
-    .response_id = "",
-    .finish_reason = "",
-    .error_class = "",
-    .usage = { -1, -1, -1, -1, -1 },
-    .first_token_ms = -1,
-};
 
 static int
 prepare(struct visit *visit, struct run *run)
@@ -290,7 +283,7 @@ prepare(struct visit *visit, struct run *run)
     run->models_deadline_mono_ms =
         run->deadline_mono_ms - config->audit_share_ms;
     for (int role = 0; role < MODEL_ROLE_COUNT; role++)
-        run->facts.answer[role] = not_asked;
+        run->facts.answer[role] = run_not_asked;
     turn_init(&run->turn, &policy);
     if (uuid_v7_new(&run->id, &err) == 0 &&
         redact(visit->ask, run, &err) == 0) {
@@ -320,6 +313,7 @@ run_close(struct run *run)
     buf_close(&run->query);
     buf_close(&run->context);
     buf_close(&run->asked_context);
+    buf_close(&run->user);
 }
 
 /* ---- a visit ------------------------------------------------------------- */
@@ -340,12 +334,12 @@ serve_run(struct visit *visit, struct run *run)
     board_set_stage(ask->child->board, (size_t)ask->child->slot, BOARD_BUSY,
                     run->deadline_mono_ms + OVERDUE_MS);
     log_set_run(run->id_text);
-    log_info("run_accepted", "flash_model=%s pro_model=%s events=%s",
-             run->config->flash.model, run->config->pro.model,
-             vocab_words_name(run->request.words));
     if (turn_run_accept(run, &tools) == TURN_RUN_ACCEPTED) {
         visit->status = 200;
-        turn_run(run, &tools);
+        log_info("run_accepted", "flash_model=%s pro_model=%s events=%s",
+                 run->config->flash.model, run->config->pro.model,
+                 vocab_words_name(run->request.words));
+        ask->is_sick = turn_run(run, &tools) == -1 || ask->is_sick;
         tally_run(run);
     } else {
         turn_away(visit, 503, "audit_unavailable",
@@ -367,6 +361,7 @@ serve(struct visit *visit)
     buf_init(&run.query, TEXT_MAX_BYTES);
     buf_init(&run.context, TEXT_MAX_BYTES);
     buf_init(&run.asked_context, TEXT_MAX_BYTES);
+    buf_init(&run.user, TEXT_MAX_BYTES);
     if (!fcgi_client_is_gone(visit->gate) && prepare(visit, &run) == 0)
         serve_run(visit, &run);
     run_close(&run);
@@ -387,4 +382,10 @@ ask_serve(struct ask *ask, struct fcgi *gate)
                                          : METRICS_ROUTE_QUERY,
                      visit.status, clock_mono_us() - visit.began_mono_us);
     arena_reset(&ask->arena);
+}
+
+bool
+ask_is_sick(const struct ask *ask)
+{
+    return ask->is_sick;
 }

@@ -27,6 +27,9 @@ void ask_free(struct ask *ask); /* NULL is fine */
 /* Answers the request; the caller ends it with fcgi_end(). */
 void ask_serve(struct ask *ask, struct fcgi *gate);
 
+/* True when this process should make room for another. */
+bool ask_is_sick(const struct ask *ask);
+
 /* 503 with Retry-After, at once. */
 void ask_refuse(struct fcgi *gate);
 

@@ -56,7 +56,7 @@ set_common(json_t *facts, const struct run *run)
 {
     return set(facts, "started_at", utc(run->started_unix_us)) &&
            set(facts, "principal", text_or_null(run->principal)) &&
-           set(facts, "user_id", text_or_null(run->request.user));
+           set(facts, "user_id", text_or_null(buf_cstr(&run->user)));
 }
 
 /* facts when complete, else NULL. */
@@ -116,6 +116,8 @@ outcome_name(const struct run *run, enum model_role role)
 
     if (why == TURN_SUPERSEDED)
         return "superseded";
+    if (run->facts.answer[role].outcome == MODEL_PENDING)
+        return "not_started";
     return model_outcome_name(run->facts.answer[role].outcome);
 }
 

@@ -39,6 +39,7 @@ struct run {
     struct request request;
     struct buf query;         /* redacted; owned */
     struct buf context;       /* redacted JSON, empty without one; owned */
+    struct buf user;          /* who asks, as the caller named them, redacted */
     struct buf asked_context; /* as it came, for models that are to see that;
                                * empty when they see the redacted one */
     bool query_changed;       /* cleaned or redacted */
@@ -54,6 +55,9 @@ struct run {
     size_t frame_count;
     int64_t left_after_ms; /* when the client was found gone; -1: it was not */
 };
+
+/* What is known of a model's answer before the model was asked. */
+extern const struct model_answer run_not_asked;
 
 /* Milliseconds since the run began. */
 int64_t run_age_ms(const struct run *run);

@@ -54,6 +54,12 @@ stream_begin(struct stream *stream, const char *run_id)
 }
 
 void
+stream_set_deadline(struct stream *stream, int64_t deadline_mono_ms)
+{
+    fcgi_set_deadline(stream->gate, deadline_mono_ms);
+}
+
+void
 stream_send(struct stream *stream, bool last)
 {
     if (stream->out.len > 0)

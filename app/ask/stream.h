@@ -27,6 +27,9 @@ void stream_close(struct stream *stream);
  * byte of body comes. */
 void stream_begin(struct stream *stream, const char *run_id);
 
+/* No write waits past this: whoever reads slower has left. */
+void stream_set_deadline(struct stream *stream, int64_t deadline_mono_ms);
+
 /* Sends what is in out; the last frames leave with the end of the request,
  * which saves a write. */
 void stream_send(struct stream *stream, bool last);

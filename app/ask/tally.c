@@ -60,13 +60,17 @@ log_run(const struct run *run)
     log_info("run_finished",
              "status=%s salvage=%s total_ms=%lld flash=%s flash_ms=%lld "
              "flash_error=%s pro=%s pro_ms=%lld pro_error=%s frames=%zu "
-             "audit=%s",
+             "audit=%s index=%lld",
              turn_status_name(verdict.status),
              turn_salvage_name(verdict.salvage), (long long)run_age_ms(run),
              model_outcome_name(flash->outcome), (long long)flash->latency_ms,
              flash->error_class, model_outcome_name(pro->outcome),
              (long long)pro->latency_ms, pro->error_class, run->frame_count,
-             run->facts.receipt != NULL ? "durable" : "failed");
+             run->facts.receipt == NULL                     ? "failed"
+             : run->facts.receipt->state == ENTRY_COMMITTED ? "committed"
+                                                            : "spooled",
+             run->facts.receipt != NULL ? (long long)run->facts.receipt->idx
+                                        : -1LL);
 }
 
 void

@@ -12,6 +12,11 @@
 /* The longest a caller waits to be let in when the scribe does not answer. */
 #define ACCEPT_MS 2000
 
+/* To say that the record failed: the deadline may have passed by then. */
+#define GRACE_MS 500
+
+#define WAIT_FDS 3 /* the client, the scribe, the master */
+
 /* Both sides of one turn while it is carried out. */
 struct drive {
     struct run *run;
@@ -19,6 +24,7 @@ struct drive {
     bool streaming; /* headers are out: heartbeats may go */
     bool client_told_gone;
     bool hurry_told;
+    bool models_broken;
     bool over;
 };
 
@@ -73,7 +79,7 @@ begin_record(struct drive *drive, enum entry_kind kind)
 
     if (submit(drive, kind, drive->run->deadline_mono_ms, &err) == 0)
         return;
-    log_error("record_failed", "%s", err.text);
+    log_error("audit_lost", "Audit log persistence failed: %s", err.text);
     step(drive, &(struct turn_fact){ .kind = TURN_NOT_RECORDED });
 }
 
@@ -105,6 +111,7 @@ look_at_record(struct drive *drive)
             run->receipt = *clerk_receipt(clerk);
             run->facts.receipt = &run->receipt;
         }
+        stream_set_deadline(drive->tools->stream, run->deadline_mono_ms);
         step(drive, &(struct turn_fact){ .kind = TURN_RECORDED });
         break;
     case CLERK_REFUSED:
@@ -113,6 +120,7 @@ look_at_record(struct drive *drive)
                   "Audit log persistence failed: an entry of this run is not "
                   "known to be durable: %s",
                   clerk_reason(clerk));
+        stream_set_deadline(drive->tools->stream, clock_mono_ms() + GRACE_MS);
         step(drive, &(struct turn_fact){ .kind = TURN_NOT_RECORDED });
         break;
     case CLERK_WAITING:
@@ -146,7 +154,10 @@ say(struct drive *drive, const struct turn_action *action)
         run->facts.answer[action->role] =
             model_call_answer(run->calls[action->role]);
     if (vocab_tell(&run->vocab, action, &stream->out) == -1) {
+        /* What a client cannot be told in order it must not be told at all. */
         log_error("frame_failed", "no memory for a frame");
+        stream->broken = true;
+        run->frame_count = frame_count;
         return;
     }
     stream_send(stream, action->kind == TURN_SAY_DONE);
@@ -267,15 +278,36 @@ heartbeat_when_due(struct drive *drive)
         stream_heartbeat(stream);
 }
 
-/* curl or memory failed us: no call can go on. */
+/* curl or memory failed us: no call can go on, nor be trusted. */
 static void
 models_failed(struct drive *drive, const struct err *err)
 {
+    struct run *run = drive->run;
+
     log_error("models_failed", "%s", err->text);
-    for (int role = 0; role < MODEL_ROLE_COUNT; role++)
+    drive->models_broken = true;
+    for (int role = 0; role < MODEL_ROLE_COUNT; role++) {
+        if (run->turn.outcome[role] != MODEL_PENDING)
+            continue;
+        model_call_free(run->calls[role]);
+        run->calls[role] = NULL;
+        run->facts.answer[role] = run_not_asked;
+        run->facts.answer[role].outcome = MODEL_FAILED;
         step(drive, &(struct turn_fact){ .kind = TURN_MODEL_DONE,
                                          .role = (enum model_role)role,
                                          .outcome = MODEL_FAILED });
+    }
+}
+
+/* The same wait without curl. */
+static void
+wait_without_models(struct http_fd *fds, size_t count, int64_t until_mono_ms)
+{
+    struct pollfd polled[WAIT_FDS];
+
+    for (size_t i = 0; i < count; i++)
+        polled[i] = (struct pollfd){ fds[i].fd, fds[i].events, 0 };
+    poll(polled, count, clock_left_ms(until_mono_ms));
 }
 
 /* Waits for anything to happen.  A descriptor that has told its end is left
@@ -284,7 +316,7 @@ static void
 wait_once(struct drive *drive)
 {
     const struct turn_run_tools *tools = drive->tools;
-    struct http_fd fds[] = {
+    struct http_fd fds[WAIT_FDS] = {
         { .fd = drive->client_told_gone ? -1 : fcgi_fd(tools->stream->gate),
           .events = POLLIN | POLLRDHUP },
         { .fd = clerk_fd(tools->clerk), .events = clerk_events(tools->clerk) },
@@ -293,8 +325,10 @@ wait_once(struct drive *drive)
     };
     struct err err = { 0 };
 
-    if (models_turn(tools->models, fds, ARRAY_LEN(fds), wake_mono_ms(drive),
-                    &err) == -1)
+    if (drive->models_broken)
+        wait_without_models(fds, WAIT_FDS, wake_mono_ms(drive));
+    else if (models_turn(tools->models, fds, WAIT_FDS, wake_mono_ms(drive),
+                         &err) == -1)
         models_failed(drive, &err);
     clerk_turn(tools->clerk);
     heartbeat_when_due(drive);
@@ -354,6 +388,8 @@ start_models(struct drive *drive)
         const struct model_prompt prompt = { prompts_system(which), user };
         struct err err = { 0 };
 
+        if (run->turn.cancelled[role] != TURN_NOT_CANCELLED)
+            continue; /* the other could not start, and policy says cancel */
         if (user != NULL)
             run->calls[role] =
                 models_start(drive->tools->models, which, &prompt,
@@ -371,12 +407,14 @@ start_models(struct drive *drive)
     }
 }
 
-void
+int
 turn_run(struct run *run, const struct turn_run_tools *tools)
 {
     struct drive drive = { .run = run, .tools = tools };
 
     vocab_init(&run->vocab, run->request.words, &run->facts, note_frame, run);
+    /* A slow reader must leave the record its share of the time. */
+    stream_set_deadline(tools->stream, run->models_deadline_mono_ms);
     stream_begin(tools->stream, run->id_text);
     drive.streaming = true;
     look_around(&drive);
@@ -390,4 +428,5 @@ turn_run(struct run *run, const struct turn_run_tools *tools)
         look_at_models(&drive);
         look_at_record(&drive);
     }
+    return drive.models_broken ? -1 : 0;
 }

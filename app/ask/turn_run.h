@@ -33,7 +33,8 @@ enum turn_run_accepted turn_run_accept(struct run *run,
                                        const struct turn_run_tools *tools);
 
 /* Asks both models, tells the client, writes `finished`, tells the end.  By the
- * run's deadline it has returned. */
-void turn_run(struct run *run, const struct turn_run_tools *tools);
+ * run's deadline it has returned: 0, or -1 when curl failed us and this process
+ * had better be replaced; the run has ended all the same. */
+int turn_run(struct run *run, const struct turn_run_tools *tools);
 
 #endif

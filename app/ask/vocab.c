@@ -456,10 +456,12 @@ int
 vocab_tell(struct vocab *vocab, const struct turn_action *action,
            struct buf *out)
 {
+    const unsigned seq = vocab->seq;
     const size_t len = out->len;
 
     if (tell(vocab, action, out) == 0)
         return 0;
     buf_truncate(out, len);
+    vocab->seq = seq;
     return -1;
 }

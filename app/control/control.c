@@ -20,6 +20,8 @@
 #define KEEP_BYTES      (128 * 1024)
 #define ARENA_MAX_BYTES (1024 * 1024)
 
+#define LISTING_MS 30000 /* the watchdog's patience with a listing */
+
 #define RUN_PREFIX "/api/experiments/"
 
 struct control {
@@ -115,6 +117,24 @@ query_get(struct visit *visit, const char *name)
                          : NULL;
 }
 
+/* One worker stays free for health and metrics, whoever lists what.  We show
+ * ourselves first and count then, as the stream workers do. */
+static int
+begin_listing(struct visit *visit)
+{
+    const struct control_config *config = &visit->control->config;
+    const int64_t workers = config->config->control_workers;
+    const size_t most = workers > 1 ? (size_t)workers - 1 : 1;
+
+    board_set_stage(config->board, (size_t)config->slot, BOARD_BUSY,
+                    clock_mono_ms() + LISTING_MS);
+    if (board_count(config->board, config->control_pool, 1u << BOARD_BUSY) <=
+        most)
+        return 0;
+    return turn_away(visit, 503, "busy", "Other listings are being made",
+                     "Retry-After: 2\r\n");
+}
+
 static int
 open_reader(struct visit *visit)
 {
@@ -165,7 +185,7 @@ serve_listing(struct visit *visit)
     struct control *control = visit->control;
     struct err err = { 0 };
 
-    if (open_reader(visit) == 0)
+    if (begin_listing(visit) == 0 && open_reader(visit) == 0)
         reply_listing(visit,
                       listings_page(control->reader, query_get(visit, "limit"),
                                     query_get(visit, "cursor"), &control->body,
@@ -179,7 +199,7 @@ serve_run(struct visit *visit)
     struct control *control = visit->control;
     struct err err = { 0 };
 
-    if (open_reader(visit) == 0)
+    if (begin_listing(visit) == 0 && open_reader(visit) == 0)
         reply_listing(visit,
                       listings_run(control->reader,
                                    visit->path + strlen(RUN_PREFIX),

@@ -21,8 +21,10 @@
 struct control_config {
     const struct config *config;
     const char *ledger_path;
-    const struct board *board;
-    unsigned stream_pool; /* their numbers on the board */
+    struct board *board;
+    int slot;             /* ours on it */
+    unsigned stream_pool; /* the pools' numbers on it */
+    unsigned control_pool;
     unsigned scribe_pool;
 };
 

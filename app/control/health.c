@@ -112,7 +112,7 @@ pages_livez(struct buf *out)
 int
 pages_readyz(const struct control_config *config, struct buf *out)
 {
-    const bool provider = provider_look(MODEL_FLASH).worth_trying &&
+    const bool provider = provider_look(MODEL_FLASH).worth_trying ||
                           provider_look(MODEL_PRO).worth_trying;
     const bool ledger = ledger_is_served(config);
     const bool staying = !metrics_is_draining();

@@ -6,6 +6,8 @@
  */
 #include "guard/privacy.h"
 
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,11 +94,15 @@ static const struct privacy_rule rules[] = {
 };
 /* clang-format on */
 
-static const char *const credential_names[] = {
-    "password", "passwd",      "pwd",        "passphrase",    "secret",
-    "token",    "api_key",     "apikey",     "api-key",       "access_token",
-    "auth",     "credentials", "credential", "client_secret", "private_key",
+/* Members whose value is a credential whatever it looks like: names that hold
+ * one of these, and names that are one of those. */
+static const char *const credential_parts[] = {
+    "password",   "passwd",     "passphrase",  "passcode",    "secret",
+    "credential", "token",      "api_key",     "api-key",     "apikey",
+    "access_key", "access-key", "private_key", "private-key",
 };
+static const char *const credential_names[] = { "pwd", "pin", "auth",
+                                                "authorization" };
 
 struct privacy {
     struct redactor *redactor;
@@ -148,63 +154,188 @@ privacy_redact_text(struct privacy *privacy, const char *text, size_t len,
     return 0;
 }
 
+/* ---- JSON ---------------------------------------------------------------- */
+
 static bool
 names_a_credential(const char *name)
 {
+    for (size_t i = 0; i < ARRAY_LEN(credential_parts); i++)
+        if (strcasestr(name, credential_parts[i]) != NULL)
+            return true;
     for (size_t i = 0; i < ARRAY_LEN(credential_names); i++)
         if (str_equals_nocase(name, credential_names[i]))
             return true;
     return false;
 }
 
-/* A string that stands for value, or value itself when nothing was found. */
+static json_t *redact_value(struct privacy *privacy, const json_t *value,
+                            const char *name, struct privacy_counts *counts,
+                            struct err *err);
+
+/* A new string, or NULL. */
+static json_t *
+string_of(const struct buf *text, size_t from, struct err *err)
+{
+    json_t *string = json_stringn(buf_cstr(text) + from, text->len - from);
+
+    if (string == NULL)
+        err_set(err, ERR_NOMEM, "redacted text");
+    return string;
+}
+
+/* "name: text" as a whole, because a rule may need the name to know what the
+ * text is.  Gives what came of the text in scratch, from *from on. */
 static int
-redact_string(struct privacy *privacy, json_t *value, const char *name,
+redact_member(struct privacy *privacy, const char *name, const char *text,
+              size_t *from, struct privacy_counts *counts, struct err *err)
+{
+    struct buf labelled;
+    int result = -1;
+
+    buf_init(&labelled, TEXT_MAX_BYTES);
+    if (buf_printf(&labelled, "%s: %s", name, text) != BUF_OK)
+        err_set(err, ERR_NOMEM, "text to redact");
+    else
+        result = privacy_redact_text(privacy, labelled.bytes, labelled.len,
+                                     &privacy->scratch, counts, err);
+    buf_close(&labelled);
+    if (result == -1)
+        return -1;
+    *from = strlen(name) + 2;
+    if (privacy->scratch.len >= *from &&
+        strncmp(privacy->scratch.bytes, name, *from - 2) == 0)
+        return 0;
+    /* A rule took some of the name too: what is left is all placeholder. */
+    *from = 0;
+    return 0;
+}
+
+static json_t *
+redact_string(struct privacy *privacy, const json_t *value, const char *name,
               struct privacy_counts *counts, struct err *err)
 {
-    if (name != NULL && names_a_credential(name) &&
-        json_string_length(value) > 0) {
-        counts->of[PRIVACY_CREDENTIAL]++;
-        if (json_string_set(value, "[CREDENTIAL]") == -1)
-            return err_set(err, ERR_NOMEM, "redacted string");
-        return 0;
+    size_t from = 0;
+
+    if (name != NULL) {
+        if (redact_member(privacy, name, json_string_value(value), &from,
+                          counts, err) == -1)
+            return NULL;
+    } else if (privacy_redact_text(privacy, json_string_value(value),
+                                   json_string_length(value), &privacy->scratch,
+                                   counts, err) == -1) {
+        return NULL;
     }
-    if (privacy_redact_text(privacy, json_string_value(value),
-                            json_string_length(value), &privacy->scratch,
+    return string_of(&privacy->scratch, from, err);
+}
+
+/* A number stays one unless its digits mean somebody. */
+static json_t *
+redact_number(struct privacy *privacy, const json_t *value, const char *name,
+              struct privacy_counts *counts, struct err *err)
+{
+    char text[64];
+    size_t from;
+
+    if (json_is_integer(value))
+        snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT,
+                 json_integer_value(value));
+    else
+        snprintf(text, sizeof(text), "%.17g", json_real_value(value));
+    if (redact_member(privacy, name != NULL ? name : "", text, &from, counts,
+                      err) == -1)
+        return NULL;
+    if (strcmp(buf_cstr(&privacy->scratch) + from, text) == 0)
+        return json_deep_copy(value);
+    return string_of(&privacy->scratch, from, err);
+}
+
+/* Names are text that callers write, too; a redacted one labels the value. */
+static int
+redact_pair(struct privacy *privacy, json_t *object, const char *name,
+            const json_t *value, struct privacy_counts *counts, struct err *err)
+{
+    json_t *redacted;
+    char *clean_name;
+    int result;
+
+    if (privacy_redact_text(privacy, name, strlen(name), &privacy->scratch,
                             counts, err) == -1)
         return -1;
-    if (json_string_setn(value, buf_cstr(&privacy->scratch),
-                         privacy->scratch.len) == -1)
-        return err_set(err, ERR_NOMEM, "redacted string");
-    return 0;
+    clean_name = strdup(buf_cstr(&privacy->scratch));
+    if (clean_name == NULL)
+        return err_set(err, ERR_NOMEM, "redacted name");
+    redacted = redact_value(privacy, value, clean_name, counts, err);
+    result = json_object_set_new(object, clean_name, redacted);
+    if (result == -1)
+        err_set(err, ERR_NOMEM, "redacted member");
+    free(clean_name);
+    return result;
 }
 
-/* The parser has bounded the depth.  name is the member's, NULL in arrays. */
-static int
-redact_value(struct privacy *privacy, json_t *value, const char *name,
+static json_t *
+redact_object(struct privacy *privacy, const json_t *value,
+              struct privacy_counts *counts, struct err *err)
+{
+    json_t *object = json_object();
+    void *at = json_object_iter((json_t *)(uintptr_t)value);
+
+    if (object == NULL)
+        err_set(err, ERR_NOMEM, "redacted object");
+    for (; object != NULL && at != NULL;
+         at = json_object_iter_next((json_t *)(uintptr_t)value, at)) {
+        if (redact_pair(privacy, object, json_object_iter_key(at),
+                        json_object_iter_value(at), counts, err) == 0)
+            continue;
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+static json_t *
+redact_array(struct privacy *privacy, const json_t *value, const char *name,
              struct privacy_counts *counts, struct err *err)
 {
-    const char *key;
-    json_t *member;
-    size_t i;
+    json_t *array = json_array();
 
-    if (json_is_string(value))
-        return redact_string(privacy, value, name, counts, err);
-    json_object_foreach(value, key, member)
-    {
-        if (redact_value(privacy, member, key, counts, err) == -1)
-            return -1;
+    if (array == NULL)
+        err_set(err, ERR_NOMEM, "redacted array");
+    for (size_t i = 0; array != NULL && i < json_array_size(value); i++) {
+        json_t *item =
+            redact_value(privacy, json_array_get(value, i), name, counts, err);
+
+        if (item != NULL && json_array_append_new(array, item) == 0)
+            continue;
+        err_set(err, ERR_NOMEM, "redacted array");
+        json_decref(array);
+        return NULL;
     }
-    json_array_foreach(value, i, member)
-    {
-        if (redact_value(privacy, member, name, counts, err) == -1)
-            return -1;
-    }
-    return 0;
+    return array;
 }
 
-int
-privacy_redact_json(struct privacy *privacy, json_t *value,
+/* The parser has bounded the depth.  name is the member's, NULL at the top. */
+static json_t *
+redact_value(struct privacy *privacy, const json_t *value, const char *name,
+             struct privacy_counts *counts, struct err *err)
+{
+    if (name != NULL && names_a_credential(name) && !json_is_null(value) &&
+        !json_is_boolean(value)) {
+        counts->of[PRIVACY_CREDENTIAL]++;
+        return json_string("[CREDENTIAL]");
+    }
+    if (json_is_object(value))
+        return redact_object(privacy, value, counts, err);
+    if (json_is_array(value))
+        return redact_array(privacy, value, name, counts, err);
+    if (json_is_string(value))
+        return redact_string(privacy, value, name, counts, err);
+    if (json_is_number(value))
+        return redact_number(privacy, value, name, counts, err);
+    return json_deep_copy(value);
+}
+
+json_t *
+privacy_redact_json(struct privacy *privacy, const json_t *value,
                     struct privacy_counts *counts, struct err *err)
 {
     return redact_value(privacy, value, NULL, counts, err);

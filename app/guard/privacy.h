@@ -3,7 +3,7 @@
  *
  *     privacy = privacy_new(&err);                   once per worker
  *     privacy_redact_text(privacy, text, len, &out, counts, &err);
- *     privacy_redact_json(privacy, value, counts, &err);
+ *     copy = privacy_redact_json(privacy, value, counts, &err);
  *     privacy_free(privacy);
  *
  * A first pass: e-mail addresses, phone numbers, social security numbers,
@@ -45,10 +45,11 @@ int privacy_redact_text(struct privacy *privacy, const char *text, size_t len,
                         struct buf *out, struct privacy_counts *counts,
                         struct err *err) ATTR_MUST_CHECK;
 
-/* Changes each string inside an object or array in place.  A string whose
- * member is called password, token and the like is a credential as a whole. */
-int privacy_redact_json(struct privacy *privacy, json_t *value,
-                        struct privacy_counts *counts,
-                        struct err *err) ATTR_MUST_CHECK;
+/* A redacted copy, a new reference: strings, numbers and the names of members.
+ * Whatever stands under a name such as password or token is a credential as a
+ * whole.  NULL when it fails. */
+json_t *privacy_redact_json(struct privacy *privacy, const json_t *value,
+                            struct privacy_counts *counts,
+                            struct err *err) ATTR_MUST_CHECK;
 
 #endif

@@ -34,20 +34,27 @@ provider_init(struct err *err)
     return cells != NULL ? 0 : -1;
 }
 
+static void
+store_class(struct cell *cell, const char *error_class)
+{
+    uint64_t words[WORDS] = { 0 };
+
+    memcpy(words, error_class, strnlen(error_class, sizeof(words) - 1));
+    for (size_t i = 0; i < WORDS; i++)
+        atomic_store_explicit(&cell->error_class[i], words[i],
+                              memory_order_relaxed);
+}
+
 void
 provider_note(size_t role, const char *error_class)
 {
-    uint64_t words[WORDS] = { 0 };
     struct cell *cell;
 
     assert(role < PROVIDER_ROLES);
     if (cells == NULL)
         return;
     cell = &cells[role];
-    memcpy(words, error_class, strnlen(error_class, sizeof(words) - 1));
-    for (size_t i = 0; i < WORDS; i++)
-        atomic_store_explicit(&cell->error_class[i], words[i],
-                              memory_order_relaxed);
+    store_class(cell, error_class);
     atomic_store_explicit(&cell->last_attempt_unix_us, clock_unix_us(),
                           memory_order_relaxed);
     if (error_class[0] == '\0')
@@ -55,6 +62,18 @@ provider_note(size_t role, const char *error_class)
     else
         atomic_fetch_add_explicit(&cell->failure_count, 1,
                                   memory_order_relaxed);
+}
+
+void
+provider_forget(void)
+{
+    for (size_t role = 0; cells != NULL && role < PROVIDER_ROLES; role++) {
+        store_class(&cells[role], "");
+        atomic_store_explicit(&cells[role].last_attempt_unix_us, 0,
+                              memory_order_relaxed);
+        atomic_store_explicit(&cells[role].failure_count, 0,
+                              memory_order_relaxed);
+    }
 }
 
 /* What says that no call can succeed until somebody acts. */

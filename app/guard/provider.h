@@ -1,8 +1,8 @@
 /*
  * provider - how the two models' providers have been doing, for all processes.
  *
- *     provider_init(&err)                     in the master, before the first
- * fork provider_note(role, error_class)        after each call
+ *     provider_init(&err)                 in the master, before the first fork
+ *     provider_note(role, error_class)    after each call
  *     provider_look(role)
  *
  * A success clears the error and its count; a failure adds one.  Before
@@ -36,5 +36,8 @@ struct provider_view {
 };
 
 struct provider_view provider_look(size_t role);
+
+/* A new configuration: what the old one met says nothing any more. */
+void provider_forget(void);
 
 #endif

@@ -323,6 +323,15 @@ should_end(struct scribe *scribe)
     return child_should_leave(scribe->child);
 }
 
+/* Until no link holds a frame that was read and not looked at. */
+static void
+work_off(struct scribe *scribe)
+{
+    do
+        work(scribe);
+    while (scribe->pending_count > 0);
+}
+
 static int
 serve(struct scribe *scribe)
 {
@@ -333,11 +342,11 @@ serve(struct scribe *scribe)
         }
         work(scribe);
     }
-    /* What has been sent to us by now is still written. */
+    /* What has been sent to us by now is still written; what is pending stands
+     * in the way of reading it. */
+    work_off(scribe);
     wait_and_read(scribe, 0);
-    do
-        work(scribe);
-    while (scribe->pending_count > 0);
+    work_off(scribe);
     return 0;
 }
 

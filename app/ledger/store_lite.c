@@ -313,13 +313,8 @@ open_runs(struct store *store,
           int (*each)(void *arg, const struct uuid *run_id, struct err *err),
           void *arg, struct err *err)
 {
-    struct lite_stmt *stmt = lite_prepare(
-        of_store(store)->db,
-        "SELECT run_id FROM entry AS accepted WHERE kind = 'accepted' "
-        "AND NOT EXISTS (SELECT 1 FROM entry AS ended "
-        "WHERE ended.run_id = accepted.run_id "
-        "AND ended.kind IN ('finished', 'orphaned'))",
-        err);
+    struct lite_stmt *stmt =
+        lite_prepare(of_store(store)->db, "SELECT run_id FROM open_run", err);
     enum lite_step step = LITE_FAILED;
     struct uuid run_id;
 

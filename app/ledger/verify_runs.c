@@ -48,16 +48,19 @@ report_open(struct verify *verify, const struct verify_log *newest,
                       "the run was accepted and has no end");
 }
 
+#define NO_END \
+    "NOT EXISTS (SELECT 1 FROM entry AS ended " \
+    "WHERE ended.run_id = accepted.run_id " \
+    "AND ended.kind IN ('finished', 'orphaned'))"
+
 static int
-check_accepted(struct verify *verify, struct err *err)
+check_open(struct verify *verify, struct err *err)
 {
     const struct verify_log *newest = verify_newest_log(verify);
     struct lite_stmt *rows = lite_prepare(
         verify->db,
-        "SELECT run_id, log_id, idx FROM entry AS accepted "
-        "WHERE kind = 'accepted' AND NOT EXISTS (SELECT 1 FROM entry AS ended "
-        "WHERE ended.run_id = accepted.run_id "
-        "AND ended.kind IN ('finished', 'orphaned'))",
+        "SELECT run_id, log_id, idx, run_id IN (SELECT run_id FROM open_run) "
+        "FROM entry AS accepted WHERE kind = 'accepted' AND " NO_END,
         err);
     enum lite_step step = LITE_FAILED;
 
@@ -65,6 +68,9 @@ check_accepted(struct verify *verify, struct err *err)
         const struct verify_place place = place_of(rows);
 
         report_open(verify, newest, &place);
+        if (lite_int(rows, 3) == 0)
+            verify_report(verify, VERIFY_FINDING, "open", &place,
+                          "the table open_run lacks this run");
     }
     lite_finalize(rows);
     return step == LITE_DONE ? 0 : -1;
@@ -147,6 +153,33 @@ check_left(struct verify *verify, struct err *err)
 }
 
 static int
+check_accepted(struct verify *verify, struct err *err)
+{
+    if (lite_exec_int(verify->db,
+                      "SELECT count(*) FROM entry WHERE kind = 'accepted'",
+                      &verify->counts.runs, err) == -1)
+        return -1;
+    return report_rows(verify,
+                       "SELECT run_id, log_id, idx FROM entry "
+                       "WHERE kind = 'accepted' GROUP BY run_id "
+                       "HAVING count(*) > 1",
+                       "double", "the run was accepted more than once", err);
+}
+
+/* What the next scribe would take for open. */
+static int
+check_open_list(struct verify *verify, struct err *err)
+{
+    return report_rows(verify,
+                       "SELECT run_id, NULL, -1 FROM open_run AS listed "
+                       "WHERE NOT EXISTS (SELECT 1 FROM entry AS accepted "
+                       "WHERE accepted.run_id = listed.run_id "
+                       "AND accepted.kind = 'accepted' AND " NO_END ")",
+                       "open", "the table open_run has a run that is not open",
+                       err);
+}
+
+static int
 check_ended(struct verify *verify, struct err *err)
 {
     if (report_rows(verify,
@@ -168,17 +201,8 @@ check_ended(struct verify *verify, struct err *err)
 int
 verify_runs(struct verify *verify, struct err *err)
 {
-    if (lite_exec_int(verify->db,
-                      "SELECT count(*) FROM entry WHERE kind = 'accepted'",
-                      &verify->counts.runs, err) == -1 ||
-        check_accepted(verify, err) == -1 ||
-        report_rows(verify,
-                    "SELECT run_id, log_id, idx FROM entry "
-                    "WHERE kind = 'accepted' GROUP BY run_id "
-                    "HAVING count(*) > 1",
-                    "double", "the run was accepted more than once",
-                    err) == -1 ||
-        check_ended(verify, err) == -1)
+    if (check_open(verify, err) == -1 || check_open_list(verify, err) == -1 ||
+        check_accepted(verify, err) == -1 || check_ended(verify, err) == -1)
         return -1;
     return check_left(verify, err);
 }

@@ -5,8 +5,8 @@
  *     call = models_start(models, MODEL_FLASH, &prompt, deadline, &err);
  *     models_turn(models, extra, n, until_mono_ms, &err); until done
  *     model_call_answer(call) ...
- *     model_call_free(call);                              cancels what still
- * runs models_free(models);
+ *     model_call_free(call);                        cancels what still runs
+ *     models_free(models);
  *
  * Dialects: gemini on Vertex AI (Google token) and on the Developer API
  * (key), openai (any compatible server); each role has its own.  Answers are

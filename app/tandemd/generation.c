@@ -8,6 +8,7 @@
 
 #include "guard/privacy.h"
 #include "model/setup.h"
+#include "tandemd/listen.h"
 
 static int
 add_peer(struct generation *generation, uid_t uid, struct err *err)
@@ -47,7 +48,12 @@ static int
 check(const struct config *config, struct err *err)
 {
     struct models_config models;
-    struct privacy *privacy = privacy_new(err);
+    struct privacy *privacy;
+    mode_t mode;
+
+    if (listen_check(config, &mode, err) == -1)
+        return -1;
+    privacy = privacy_new(err);
 
     if (privacy == NULL)
         return -1;

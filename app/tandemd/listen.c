@@ -2,9 +2,11 @@
 #include "tandemd/listen.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/fd.h"
@@ -16,21 +18,30 @@
 static int
 make_parent(const char *path, struct err *err)
 {
+    const mode_t old = umask(0022); /* others must get through to the socket */
     char copy[LISTEN_PATH_LEN];
+    int result;
 
     snprintf(copy, sizeof(copy), "%s", path);
-    return file_make_folder(dirname(copy), 0755, err);
+    result = file_make_folder(dirname(copy), 0755, err);
+    umask(old);
+    return result;
 }
 
-static int
-parse_mode(const char *text, mode_t *mode, struct err *err)
+int
+listen_check(const struct config *config, mode_t *mode, struct err *err)
 {
     char *end;
-    const unsigned long parsed = strtoul(text, &end, 8);
+    const unsigned long parsed = strtoul(config->socket_mode, &end, 8);
 
     if (*end != '\0' || parsed > 0777)
         return err_set(err, ERR_INVALID,
-                       "SOCKET_MODE=%s: must be octal, such as 0660", text);
+                       "SOCKET_MODE=%s: must be octal, such as 0660",
+                       config->socket_mode);
+    if (config->socket_group[0] != '\0' &&
+        getgrnam(config->socket_group) == NULL)
+        return err_set(err, ERR_INVALID, "SOCKET_GROUP=%s: no such group",
+                       config->socket_group);
     *mode = (mode_t)parsed;
     return 0;
 }
@@ -109,7 +120,7 @@ open_missing(struct listen *sockets, const struct config *config,
     struct sock_access access = { .group = config->socket_group };
     const struct sock_access ours_alone = { .mode = 0600 };
 
-    if (parse_mode(config->socket_mode, &access.mode, err) == -1)
+    if (listen_check(config, &access.mode, err) == -1)
         return -1;
     if (sockets->stream_fd == -1 &&
         open_own(config->stream_socket, &access, &sockets->stream_fd,

@@ -9,6 +9,8 @@
 #ifndef TANDEMD_LISTEN_H
 #define TANDEMD_LISTEN_H
 
+#include <sys/types.h>
+
 #include "base/attr.h"
 #include "base/err.h"
 #include "config.h"
@@ -23,6 +25,10 @@ struct listen {
     char control_path[LISTEN_PATH_LEN];
     char scribe_path[LISTEN_PATH_LEN];
 };
+
+/* The part of listen_open() that needs no socket: SOCKET_MODE, SOCKET_GROUP. */
+int listen_check(const struct config *config, mode_t *mode,
+                 struct err *err) ATTR_MUST_CHECK;
 
 int listen_open(struct listen *sockets, const struct config *config,
                 struct err *err) ATTR_MUST_CHECK;

@@ -24,7 +24,8 @@
 struct service {
     const char *config_path;
     char **environment;
-    struct generation *current; /* children may still use older ones */
+    struct generation *current;  /* children may still use older ones */
+    struct generation *previous; /* current again if current is abandoned */
     struct listen sockets;
     struct board *board;
     struct master_pool pools[WORKERS_POOL_COUNT];
@@ -115,21 +116,29 @@ on_reload(void *arg, struct master_pool *pools, const void **config,
                        "%s cannot change in a reload: restart, or set it back",
                        frozen->name);
     }
+    service->previous = service->current;
     service->current = next;
+    provider_forget();
     size_pools(pools, next->config);
     log_set_level((enum log_level)next->config->log_level);
     *config = next;
     return 0;
 }
 
+/* No child uses it any more: it is old, or it was tried and abandoned. */
 static void
 on_forget(void *arg, const void *config)
 {
     struct service *service = arg;
-    const struct generation *old = config;
+    struct generation *unused = (struct generation *)(uintptr_t)config;
 
-    if (old != service->current)
-        generation_free((struct generation *)(uintptr_t)old);
+    if (unused == service->current) {
+        service->current = service->previous;
+        log_set_level((enum log_level)service->current->config->log_level);
+    }
+    if (unused == service->previous || service->current == service->previous)
+        service->previous = NULL;
+    generation_free(unused);
 }
 
 static void
@@ -202,6 +211,20 @@ prepare(struct service *service, struct err *err)
     return service->board != NULL ? 0 : -1;
 }
 
+/* Allowed, and hardly meant. */
+static void
+warn_of_odd_times(const struct config *config)
+{
+    if (config->pro.timeout_ms + config->audit_share_ms >
+        config->run_deadline_ms)
+        log_warn("odd_times",
+                 "PRO_TIMEOUT_S and AUDIT_SHARE_S are more than "
+                 "RUN_DEADLINE_S: the accurate model will be cut earlier");
+    if (config->drain_ms < config->run_deadline_ms)
+        log_warn("odd_times", "DRAIN_S is less than RUN_DEADLINE_S: a stop "
+                              "may cut queries short");
+}
+
 static int
 supervise(struct service *service)
 {
@@ -227,6 +250,7 @@ supervise(struct service *service)
              TANDEM_VERSION, service->current->config->flash.model,
              service->current->config->pro.model,
              (long long)service->current->config->stream_workers_max);
+    warn_of_odd_times(service->current->config);
     return master_run(&master);
 }
 
@@ -253,6 +277,7 @@ service_run(struct generation *generation, const char *config_path,
     listen_close(&service.sockets);
     board_free(service.board);
     http_global_cleanup();
+    generation_free(service.previous);
     generation_free(service.current);
     return code;
 }

@@ -62,7 +62,14 @@ begin(struct child *child, struct fcgi *gate, int fd)
 struct server {
     void *tools;
     void (*serve)(struct child *child, void *tools, struct fcgi *gate);
+    bool (*is_sick)(const void *tools); /* NULL: never */
 };
+
+static bool
+is_sick(const struct server *server)
+{
+    return server->is_sick != NULL && server->is_sick(server->tools);
+}
 
 static int
 serve_all(struct child *child, const struct server *server)
@@ -76,7 +83,7 @@ serve_all(struct child *child, const struct server *server)
         return CHILD_EXIT_SICK;
     }
     child_ready(child);
-    while ((fd = child_accept(child)) != -1) {
+    while (!is_sick(server) && (fd = child_accept(child)) != -1) {
         if (begin(child, gate, fd) == 0) {
             server->serve(child, server->tools, gate);
             /* Before the client can know the end: its next query may come
@@ -88,7 +95,7 @@ serve_all(struct child *child, const struct server *server)
         child_idle(child);
     }
     fcgi_free(gate);
-    return CHILD_EXIT_OK;
+    return is_sick(server) ? CHILD_EXIT_SICK : CHILD_EXIT_OK;
 }
 
 /* ---- stream -------------------------------------------------------------- */
@@ -117,11 +124,17 @@ serve_query(struct child *child, void *tools, struct fcgi *gate)
     ask_refuse(gate);
 }
 
+static bool
+is_ask_sick(const void *tools)
+{
+    return ask_is_sick(tools);
+}
+
 int
 workers_stream(struct child *child)
 {
     const struct generation *generation = child->config;
-    struct server server = { .serve = serve_query };
+    struct server server = { .serve = serve_query, .is_sick = is_ask_sick };
     struct err err = { 0 };
     struct ask *ask = ask_new(generation->config, child, &err);
     int code;
@@ -154,7 +167,9 @@ workers_control(struct child *child)
         .config = generation->config,
         .ledger_path = generation->ledger_path,
         .board = child->board,
+        .slot = child->slot,
         .stream_pool = WORKERS_STREAM,
+        .control_pool = WORKERS_CONTROL,
         .scribe_pool = WORKERS_SCRIBE,
     };
     struct err err = { 0 };

@@ -33,8 +33,10 @@
 #define CHUNK_BYTES 8192 /* what libfcgi reads at once */
 
 struct fcgi {
-    FCGX_Request request; /* ipcFd is -1 between requests */
-    bool body_ended;      /* libfcgi will read no more */
+    FCGX_Request request;     /* ipcFd is -1 between requests */
+    bool body_ended;          /* libfcgi will read no more */
+    int64_t send_ms;          /* the longest a write(2) waits */
+    int64_t deadline_mono_ms; /* of all writes; 0: none */
 };
 
 /* Leaves all handlers as they were, for FCGX_Init() takes the place of default
@@ -116,6 +118,8 @@ fcgi_begin(struct fcgi *gate, int fd, const struct fcgi_timeouts *timeouts,
         return -1;
     }
     gate->body_ended = false;
+    gate->send_ms = timeouts->send_ms;
+    gate->deadline_mono_ms = 0;
     if (read_request(&gate->request, fd) != 0)
         return err_set(err, ERR_INVALID,
                        "the peer sent no whole FastCGI request in time");
@@ -248,22 +252,44 @@ check_output(const struct fcgi *gate, struct err *err)
     }
 }
 
+void
+fcgi_set_deadline(struct fcgi *gate, int64_t deadline_mono_ms)
+{
+    gate->deadline_mono_ms = deadline_mono_ms;
+}
+
+/* The next write(2) waits at most until the deadline; past it, not at all. */
+static void
+bound_wait(struct fcgi *gate)
+{
+    int left_ms;
+
+    if (gate->deadline_mono_ms == 0)
+        return;
+    left_ms = clock_left_ms(gate->deadline_mono_ms);
+    if (left_ms < gate->send_ms &&
+        sock_set_timeouts(gate->request.ipcFd, 0, left_ms > 0 ? left_ms : 1,
+                          NULL) == -1)
+        return; /* then send_ms bounds it */
+}
+
 int
 fcgi_write(struct fcgi *gate, const void *bytes, size_t len, struct err *err)
 {
     const char *next = bytes;
-    sigset_t old;
 
     assert(gate->request.ipcFd != -1);
-    sig_block(&old);
     while (len > 0 && FCGX_GetError(gate->request.out) == 0) {
-        const int part = len < INT_MAX ? (int)len : INT_MAX;
+        const size_t part = len < CHUNK_BYTES ? len : CHUNK_BYTES;
+        sigset_t old;
 
-        FCGX_PutStr(next, part, gate->request.out);
+        bound_wait(gate);
+        sig_block(&old);
+        FCGX_PutStr(next, (int)part, gate->request.out);
+        sig_unblock(&old);
         next += part;
-        len -= (size_t)part;
+        len -= part;
     }
-    sig_unblock(&old);
     return check_output(gate, err);
 }
 
@@ -273,6 +299,7 @@ fcgi_flush(struct fcgi *gate, struct err *err)
     sigset_t old;
 
     assert(gate->request.ipcFd != -1);
+    bound_wait(gate);
     sig_block(&old);
     FCGX_FFlush(gate->request.out);
     sig_unblock(&old);

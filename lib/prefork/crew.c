@@ -111,6 +111,17 @@ crew_forget_unused(struct crew *crew, const struct crew_generation *keep,
 
 /* ---- birth ------------------------------------------------------------- */
 
+/* A worker that is taken over must not be able to accept for the scribe, and
+ * a listener that the master has closed must be gone. */
+static void
+close_other_listeners(const struct master_config *config, unsigned pool_index)
+{
+    for (size_t i = 0; i < config->pool_count; i++)
+        if (i != pool_index && config->pools[i].listen_fd != -1 &&
+            config->pools[i].listen_fd != config->pools[pool_index].listen_fd)
+            close(config->pools[i].listen_fd);
+}
+
 static ATTR_NORETURN void
 live(const struct crew *crew, unsigned pool_index, int slot,
      const struct crew_generation *generation, const sigset_t *signal_mask)
@@ -138,6 +149,7 @@ live(const struct crew *crew, unsigned pool_index, int slot,
         .config = generation->config,
     };
 
+    close_other_listeners(crew->config, pool_index);
     child_run(&child, &wiring, pool->main);
 }
 

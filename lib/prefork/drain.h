@@ -2,8 +2,8 @@
  * drain - stopping escalates: QUIT, TERM, KILL, one stop order after another.
  *
  *     drain_begin(&drain, &crew, CREW_LEAVE, now_mono_ms);
- *     drain_step(&drain, now_mono_ms);       after anything happened, until
- * true drain_raise(&drain, CREW_HURRY, now_mono_ms);   the operator insists
+ *     drain_step(&drain, now_mono_ms);     after anything happened, until true
+ *     drain_raise(&drain, CREW_HURRY, now_mono_ms);   the operator insists
  *
  * Pools of the lowest stop order go first; the next ones only when nobody of
  * those is left.  Inside the master's process only.

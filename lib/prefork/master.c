@@ -301,7 +301,7 @@ give_up(struct master *master, const struct pool *pool)
               master->config->pools[pool->index].name,
               pool->is_refused ? "its children refuse the configuration"
                                : "its children fail before they are ready");
-    master->exit_code = CHILD_EXIT_CONFIG;
+    master->exit_code = pool->is_refused ? CHILD_EXIT_CONFIG : CHILD_EXIT_SICK;
     begin_stop(master, STOPPING, CREW_HURRY);
 }
 

@@ -3,7 +3,8 @@
  *
  *     pool_begin(&pool, &crew, index);        also for each new generation
  *     pool_keep_size(&pool, generation, now_mono_ms);    after anything
- * happened pool_note_ready(&pool); pool_note_loss(&pool, &loss, now_mono_ms);
+ *     pool_note_ready(&pool);
+ *     pool_note_loss(&pool, &loss, now_mono_ms);
  *
  * Inside the master's process only.  Forks and signals through crew; the sums
  * are plan's.

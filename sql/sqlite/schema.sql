@@ -1,7 +1,8 @@
 -- The embedded ledger, schema version 1.
 --
 -- Created by the scribe on its first start and never changed by anybody:
--- entry takes inserts only, content takes inserts and deletes (erasure).
+-- entry takes inserts only, content takes inserts and deletes (erasure);
+-- open_run says nothing that entry does not say.
 -- docs/LEDGER.md says what each column holds and how the hashes are computed.
 -- body stands last, so that a scan of the columns before it stays short.
 
@@ -37,6 +38,12 @@ CREATE TABLE content (
     body TEXT NOT NULL,
     PRIMARY KEY (run_id, part)
 ) STRICT;
+
+-- The runs without an end, so that a scribe that starts need not look for them
+-- in the whole ledger.  The triggers below keep it; verification compares.
+CREATE TABLE open_run (
+    run_id TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 
 -- A run begins at most once and ends at most once.
 CREATE UNIQUE INDEX entry_accepted ON entry (run_id)
@@ -91,6 +98,18 @@ WHEN EXISTS (SELECT 1 FROM content
              WHERE run_id = new.run_id AND part = new.part)
 BEGIN
     SELECT raise(ABORT, 'the ledger has this content already');
+END;
+
+CREATE TRIGGER entry_begins_run AFTER INSERT ON entry
+WHEN new.kind = 'accepted'
+BEGIN
+    INSERT INTO open_run (run_id) VALUES (new.run_id);
+END;
+
+CREATE TRIGGER entry_ends_run AFTER INSERT ON entry
+WHEN new.kind IN ('finished', 'orphaned')
+BEGIN
+    DELETE FROM open_run WHERE run_id = new.run_id;
 END;
 
 CREATE VIEW experiment_runs AS

@@ -47,6 +47,7 @@ static struct {
     atomic_bool leave;
     atomic_bool hurry;
     atomic_int sends_to_live; /* the scribe dies instead of the next; -1: off */
+    atomic_bool stop_after_send;
 } * shared;
 
 enum { FAMILY_ENTRIES, FAMILY_COMMIT };
@@ -110,10 +111,15 @@ child_fd(const struct child *child)
 ssize_t
 __wrap_send(int fd, const void *bytes, size_t len, int flags)
 {
+    ssize_t sent;
+
     if (in_scribe && atomic_load(&shared->sends_to_live) >= 0 &&
         atomic_fetch_sub(&shared->sends_to_live, 1) == 0)
         raise(SIGKILL);
-    return __real_send(fd, bytes, len, flags);
+    sent = __real_send(fd, bytes, len, flags);
+    if (in_scribe && atomic_exchange(&shared->stop_after_send, false))
+        raise(SIGSTOP);
+    return sent;
 }
 
 static void
@@ -123,6 +129,7 @@ scribe_start(void)
     atomic_store(&shared->leave, false);
     atomic_store(&shared->hurry, false);
     atomic_store(&shared->sends_to_live, -1);
+    atomic_store(&shared->stop_after_send, false);
     scribe_pid = fork();
     assert_true(scribe_pid >= 0);
     if (scribe_pid == 0) {
@@ -1088,6 +1095,25 @@ test_a_scribe_that_leaves_writes_what_was_sent_before(void **state)
 }
 
 static void
+test_a_record_sent_while_the_one_before_is_answered_is_still_written(
+    void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    atomic_store(&shared->stop_after_send, true);
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    submit(clerk, ENTRY_FINISHED, &run_id, NULL, 0);
+    ask_to_leave(false);
+    assert_int_equal(waitpid(scribe_pid, NULL, WUNTRACED), scribe_pid);
+    kill(scribe_pid, SIGCONT);
+    assert_int_equal(scribe_gone(), 0);
+    assert_int_equal(count_kind(&run_id, "finished"), 1);
+    clerk_free(clerk);
+}
+
+static void
 test_a_scribe_in_a_hurry_stays_for_the_runs_that_are_open(void **state)
 {
     struct clerk *clerk = new_clerk();
@@ -1189,6 +1215,8 @@ main(void)
         SCRIBE_TEST(test_a_full_disk_is_a_refusal_and_passes),
         SCRIBE_TEST(test_leaving_closes_the_log_and_the_next_one_names_it),
         SCRIBE_TEST(test_a_scribe_that_leaves_writes_what_was_sent_before),
+        SCRIBE_TEST(
+            test_a_record_sent_while_the_one_before_is_answered_is_still_written),
         SCRIBE_TEST(test_a_scribe_in_a_hurry_stays_for_the_runs_that_are_open),
         SCRIBE_TEST(test_a_scribe_in_a_hurry_does_not_stay_for_ever),
         SCRIBE_TEST(test_a_second_scribe_waits_for_the_first),

@@ -468,6 +468,32 @@ test_an_end_without_a_beginning_is_found(void **state)
 }
 
 static void
+test_an_open_run_that_the_list_lacks_is_found(void **state)
+{
+    const struct uuid run_id = fixture_new_run();
+
+    (void)state;
+    fixture_open_log(&fixture);
+    fixture_write(&fixture, ENTRY_ACCEPTED, &run_id, NULL);
+    fixture_lose_log(&fixture);
+    assert_clean();
+    fixture_tamper(&fixture, "DELETE FROM open_run");
+    assert_found("open", "open_run lacks this run");
+    assert_int_equal(said.counts.findings, 1);
+}
+
+static void
+test_a_run_that_is_listed_as_open_and_is_not_is_found(void **state)
+{
+    (void)state;
+    fixture_tamper(&fixture, "INSERT INTO open_run SELECT run_id FROM entry "
+                             "WHERE kind = 'finished' LIMIT 1;"
+                             "INSERT INTO open_run VALUES ('never seen')");
+    assert_found("open", "open_run has a run that is not open");
+    assert_int_equal(said.counts.findings, 2);
+}
+
+static void
 test_a_run_left_without_having_finished_is_found(void **state)
 {
     const struct uuid run_id = fixture_new_run();
@@ -726,6 +752,8 @@ main(void)
         VERIFY_TEST(test_content_that_no_entry_speaks_of_is_found),
         VERIFY_TEST(test_texts_that_changed_places_are_found),
         VERIFY_TEST(test_an_end_without_a_beginning_is_found),
+        VERIFY_TEST(test_an_open_run_that_the_list_lacks_is_found),
+        VERIFY_TEST(test_a_run_that_is_listed_as_open_and_is_not_is_found),
         VERIFY_TEST(test_a_run_left_without_having_finished_is_found),
         VERIFY_TEST(test_an_orphaned_run_cannot_be_left),
         VERIFY_TEST(test_a_run_left_before_it_finished_is_found),

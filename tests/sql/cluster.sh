@@ -1,0 +1,68 @@
+# A private PostgreSQL 15 in a temporary folder, for sourcing.
+#
+#     cluster_start        sets PGHOST and, for the superuser, PGUSER=super
+#     cluster_stop         ends it and removes the folder; call it from a trap
+#
+# Reached through a socket in the folder and no port.  Durable as a real one:
+# fsync stays on, because the verify scripts look.
+
+cluster_folder=
+cluster_user=
+
+# PostgreSQL does not run as root.
+as_cluster_user() {
+    if [ -n "$cluster_user" ]; then
+        setpriv --reuid="$cluster_user" --regid="$(id -g "$cluster_user")" \
+            --clear-groups -- "$@"
+    else
+        "$@"
+    fi
+}
+
+cluster_find_programs() {
+    for cluster_bin in /usr/lib/postgresql/15/bin "$(pg_config --bindir \
+        2>/dev/null || true)"; do
+        [ -x "$cluster_bin/initdb" ] && return 0
+    done
+    echo "PostgreSQL 15 is not installed (Debian: postgresql)" >&2
+    return 1
+}
+
+cluster_start() {
+    cluster_find_programs || return 1
+    cluster_folder=$(mktemp -d "${TMPDIR:-/tmp}/tandem-pg.XXXXXX")
+    if [ "$(id -u)" -eq 0 ]; then
+        cluster_user=nobody
+        ! id -u postgres >/dev/null 2>&1 || cluster_user=postgres
+        chown "$cluster_user" "$cluster_folder"
+    fi
+    (
+        cd "$cluster_folder"
+        as_cluster_user "$cluster_bin/initdb" --pgdata=data --username=super \
+            --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync \
+            --no-instructions &&
+            as_cluster_user "$cluster_bin/pg_ctl" --pgdata=data --wait \
+                --timeout=30 --silent --log=log --options="-k $cluster_folder \
+                -c listen_addresses= -c max_connections=30 \
+                -c shared_buffers=32MB" start
+    ) >"$cluster_folder.out" 2>&1 || {
+        cat "$cluster_folder.out" "$cluster_folder/log" >&2
+        return 1
+    }
+    PGHOST=$cluster_folder PGUSER=super PGDATABASE=postgres
+    PGOPTIONS= PGCONNECT_TIMEOUT=10
+    export PGHOST PGUSER PGDATABASE PGOPTIONS PGCONNECT_TIMEOUT
+    unset PGPORT PGSERVICE PGPASSWORD
+}
+
+cluster_stop() {
+    [ -n "$cluster_folder" ] || return 0
+    (
+        cd "$cluster_folder"
+        [ ! -e data/postmaster.pid ] ||
+            as_cluster_user "$cluster_bin/pg_ctl" --pgdata=data --wait \
+                --silent --mode=immediate stop
+    ) || true
+    rm -rf "$cluster_folder" "$cluster_folder.out"
+    cluster_folder=
+}
