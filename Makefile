@@ -54,7 +54,12 @@ TANDEMD_C := $(wildcard app/tandemd/*.c)
 TANDEMCTL_C := $(wildcard app/tandemctl/*.c)
 MODELSIM_C := $(wildcard app/modelsim/*.c)
 UNIT_C := $(wildcard tests/unit/test_*.c)
-SUPPORT_C := $(wildcard tests/support/*.c)
+
+# WRAP_TEST: functions that a unit test replaces by the linker (ld --wrap).
+# WITH_TEST: doubles of whole modules that only this test is linked with.
+include tests/unit/wrap.mk
+DOUBLES_C := $(foreach name,$(filter WITH_%,$(.VARIABLES)),$($(name)))
+SUPPORT_C := $(filter-out $(DOUBLES_C),$(wildcard tests/support/*.c))
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 
@@ -100,13 +105,12 @@ $(B)/support.a: $(call obj,$(SUPPORT_C))
 	@rm -f $@
 	@ar rcs $@ $^
 
-$(B)/unit/%: $(B)/tests/unit/%.o $(B)/support.a $(B)/app.a $(B)/lib.a
+.SECONDEXPANSION:
+$(B)/unit/%: $(B)/tests/unit/%.o $$(call obj,$$(WITH_$$*)) $(B)/support.a \
+		$(B)/app.a $(B)/lib.a
 	@mkdir -p $(@D)
 	@echo "  link $@"
 	@$(CC) $(LDFLAGS) $(WRAP_$*) -o $@ $^ -lcmocka $(LIBS)
-
-# Functions that a unit test replaces, by the linker (ld --wrap).
--include tests/unit/wrap.mk
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

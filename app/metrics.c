@@ -180,6 +180,9 @@ const struct counters_family metrics_families[METRICS_FAMILY_COUNT] = {
                                  "Time of one commit of waiting records",
                                  COUNTERS_HISTOGRAM, BOUNDS(audit_bounds_us),
                                  .scale = 1e-6 },
+    [METRICS_LEDGER_FAILING] = { "ledger_failing",
+                                 "1 while the ledger takes no records",
+                                 COUNTERS_GAUGE, .labels = NULL },
     [METRICS_AUTH_FAILURES] = { "auth_failures_total",
                                 "Requests without the right API key",
                                 COUNTERS_COUNTER, LABELS(auth_labels) },
@@ -241,10 +244,22 @@ metrics_gauge(enum metrics_family family, size_t label, int64_t value)
     counters_set(set, family, label, value);
 }
 
+static bool
+is_raised(enum metrics_family flag)
+{
+    return set != NULL && counters_get(set, flag, 0) != 0;
+}
+
 bool
 metrics_is_draining(void)
 {
-    return set != NULL && counters_get(set, METRICS_DRAINING, 0) != 0;
+    return is_raised(METRICS_DRAINING);
+}
+
+bool
+metrics_ledger_is_failing(void)
+{
+    return is_raised(METRICS_LEDGER_FAILING);
 }
 
 static size_t

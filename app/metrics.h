@@ -33,6 +33,7 @@ enum metrics_family {
     METRICS_REDACTIONS,   /* enum metrics_redaction */
     METRICS_AUDIT_WRITES, /* enum entry_kind of the ledger */
     METRICS_AUDIT_DURATION,
+    METRICS_LEDGER_FAILING,
     METRICS_AUTH_FAILURES, /* enum metrics_auth */
     METRICS_OVERLOADED,
     METRICS_WORKER_RESTARTS, /* enum metrics_restart */
@@ -105,8 +106,9 @@ void metrics_add(enum metrics_family family, size_t label, uint64_t amount);
 void metrics_observe(enum metrics_family family, size_t label, int64_t value);
 void metrics_gauge(enum metrics_family family, size_t label, int64_t value);
 
-/* The service is on its way out. */
+/* The service is on its way out; the ledger takes no records now. */
 bool metrics_is_draining(void);
+bool metrics_ledger_is_failing(void);
 
 /* One answered HTTP request; a status outside the list counts as 500. */
 void metrics_http(enum metrics_route route, int status, int64_t took_us);

@@ -18,7 +18,8 @@ status_of(const struct jsonw *json, bool good)
 static bool
 ledger_is_served(const struct control_config *config)
 {
-    return board_count(config->board, config->scribe_pool,
+    return !metrics_ledger_is_failing() &&
+           board_count(config->board, config->scribe_pool,
                        1u << BOARD_IDLE | 1u << BOARD_BUSY) > 0;
 }
 

@@ -272,8 +272,10 @@ clerk_submit(struct clerk *clerk, const struct entry_record *record,
         return err_set(err, ERR_INVALID, "a record is still on its way");
     clerk->state = CLERK_IDLE;
     buf_shrink(&clerk->record, KEEP_BYTES);
-    if (frame_append_record(&clerk->record, record, err) == -1)
+    if (frame_append_record(&clerk->record, record, err) == -1) {
+        give_up(clerk, CLERK_IDLE);
         return -1;
+    }
     clerk->state = CLERK_WAITING;
     clerk->record_sent = 0;
     clerk->kind = record->kind;

@@ -4,8 +4,8 @@
  *     clerk = clerk_new(path, &err);                once per worker
  *     clerk_submit(clerk, &record, deadline, &err);
  *     while (clerk_state(clerk) == CLERK_WAITING) {
- *         poll clerk_fd() for clerk_events(), at most until
- * clerk_wake_mono_ms() clerk_turn(clerk);
+ *         poll clerk_fd() for clerk_events(), until clerk_wake_mono_ms()
+ *         clerk_turn(clerk);
  *     }
  *     clerk_receipt(clerk) when CLERK_RECORDED
  *     clerk_free(clerk);
@@ -40,7 +40,8 @@ enum clerk_state {
 struct clerk *clerk_new(const char *path, struct err *err) ATTR_MUST_CHECK;
 void clerk_free(struct clerk *clerk); /* NULL is fine */
 
-/* The record is copied.  -1 on ERR_LIMIT (larger than the scribe takes),
+/* The record is copied.  A failure lets go of the run: the scribe will give it
+ * the end that we cannot.  -1 on ERR_LIMIT (larger than the scribe takes),
  * ERR_NOMEM, ERR_INVALID. */
 int clerk_submit(struct clerk *clerk, const struct entry_record *record,
                  int64_t deadline_mono_ms, struct err *err) ATTR_MUST_CHECK;

@@ -6,11 +6,14 @@
 #include "base/clock.h"
 #include "ledger/seal.h"
 #include "sys/log.h"
+#include "sys/sock.h"
 #include "text/json.h"
 
 #define MAX_FACTS_DEPTH  8
 #define MISSES_TO_ORPHAN 2
 #define QUIET_MS         1000 /* after a failed write, for orphans */
+#define FIRST_PAUSE_MS   250
+#define LONGEST_PAUSE_MS 3000
 
 /* ---- runs and who claims them ------------------------------------------ */
 
@@ -120,6 +123,46 @@ desk_has_unclaimed(const struct desk *desk)
     return false;
 }
 
+/* ---- a store that fails ------------------------------------------------ */
+
+/* Trying the same again may work: it is not the record's fault. */
+static bool
+may_heal(const struct err *err)
+{
+    return err->kind != ERR_INVALID && err->kind != ERR_LIMIT;
+}
+
+static void
+back_off(struct desk *desk, const struct err *why)
+{
+    if (!desk->store_is_failing)
+        log_error("ledger_write_failed",
+                  "Audit log persistence failed, records wait: reason=%s",
+                  why->text);
+    desk->pause_ms =
+        desk->store_is_failing ? desk->pause_ms * 2 : FIRST_PAUSE_MS;
+    if (desk->pause_ms > LONGEST_PAUSE_MS)
+        desk->pause_ms = LONGEST_PAUSE_MS;
+    desk->store_is_failing = true;
+    desk->retry_mono_ms = clock_mono_ms() + desk->pause_ms;
+    desk->quiet_until_mono_ms = desk->retry_mono_ms;
+}
+
+static void
+recover(struct desk *desk)
+{
+    if (desk->store_is_failing)
+        log_info("ledger_writes_again", "records that waited are written");
+    desk->store_is_failing = false;
+    desk->retry_mono_ms = 0;
+}
+
+int64_t
+desk_retry_mono_ms(const struct desk *desk)
+{
+    return desk->store_is_failing ? desk->retry_mono_ms : 0;
+}
+
 /* ---- deciding ---------------------------------------------------------- */
 
 static bool
@@ -155,6 +198,17 @@ refuse_now(struct link *link, const struct frame_record *record,
 {
     refuse(link, record, reason);
     return DESK_ANSWERED;
+}
+
+/* The store could not be asked. */
+static enum desk_decision
+ask_later(struct desk *desk, struct link *link,
+          const struct frame_record *record, const struct err *why)
+{
+    if (!may_heal(why))
+        return refuse_now(link, record, why->text);
+    back_off(desk, why);
+    return DESK_LATER;
 }
 
 static enum desk_decision
@@ -200,7 +254,7 @@ decide_accepted(struct desk *desk, struct link *link, const struct frame *frame,
     case STORE_FOUND:
         return answer_again(desk, link, record, &receipt);
     case STORE_FAILED:
-        return refuse_now(link, record, err.text);
+        return ask_later(desk, link, record, &err);
     case STORE_NONE:
         break;
     }
@@ -230,7 +284,7 @@ decide_finished(struct desk *desk, struct link *link, const struct frame *frame,
         answer = store->ops->find(store, &record->run_id, ENTRY_ORPHANED,
                                   &receipt, &err);
     if (answer == STORE_FAILED)
-        return refuse_now(link, record, err.text);
+        return ask_later(desk, link, record, &err);
     return refuse_now(link, record,
                       answer == STORE_FOUND
                           ? "the run was recorded as orphaned before"
@@ -253,7 +307,7 @@ decide_left(struct desk *desk, struct link *link, const struct frame *frame,
         answer = store->ops->find(store, &record->run_id, ENTRY_FINISHED,
                                   &receipt, &err);
     if (answer == STORE_FAILED)
-        return refuse_now(link, record, err.text);
+        return ask_later(desk, link, record, &err);
     if (answer == STORE_NONE)
         return refuse_now(link, record, "the run has not finished");
     return take(desk, link, frame, record);
@@ -267,6 +321,9 @@ desk_record(struct desk *desk, struct link *link, const struct frame *frame,
 
     if (frame_read_record(frame, &record, err) == -1)
         return DESK_BAD;
+    /* While it waited for the store, its caller may have been turned away. */
+    if (record.kind == ENTRY_ACCEPTED && sock_peer_is_gone(link->fd))
+        return DESK_ANSWERED;
     if (batch_is_full(desk) || batch_has_run(desk, &record.run_id))
         return DESK_LATER;
     if (record.kind == ENTRY_ACCEPTED)
@@ -391,10 +448,20 @@ note_written(struct desk *desk, const struct desk_item *item,
         note_orphan(run_id);
 }
 
+/* What stays on its link is brought again after the pause. */
+static bool
+stays(const struct desk_item *item, const struct logbook_result *result)
+{
+    return !result->written && item->link != NULL && may_heal(&result->err);
+}
+
 static void
 note_failed(struct desk *desk, const struct desk_item *item,
             const struct err *why)
 {
+    log_error("ledger_write_failed",
+              "Audit log persistence failed kind=%s reason=%s",
+              entry_kind_name(item->from.kind), why->text);
     if (item->link != NULL)
         refuse(item->link, &item->from, why->text);
     else
@@ -405,22 +472,27 @@ static void
 settle(struct desk *desk, const struct logbook_result *results,
        struct desk_tally *tally)
 {
+    const struct err *healing = NULL;
+
     for (size_t i = 0; i < desk->item_count; i++) {
         const struct desk_item *item = &desk->items[i];
 
         if (results[i].written) {
             tally->written[item->from.kind]++;
             note_written(desk, item, &results[i].receipt);
+        } else if (may_heal(&results[i].err)) {
+            healing = &results[i].err;
         } else {
-            tally->failed = true;
-            log_error("ledger_write_failed",
-                      "Audit log persistence failed kind=%s reason=%s",
-                      entry_kind_name(item->from.kind), results[i].err.text);
             note_failed(desk, item, &results[i].err);
         }
-        if (item->link != NULL)
+        if (item->link != NULL && !stays(item, &results[i]))
             link_pass(item->link, &item->frame);
     }
+    tally->failed = healing != NULL;
+    if (healing != NULL)
+        back_off(desk, healing);
+    else
+        recover(desk);
 }
 
 struct desk_tally

@@ -2,17 +2,22 @@
  * desk - where records are decided on, and open runs are looked after.
  *
  *     desk_init(&desk, store, book, board);
- *     desk_record(desk, link, &frame)    one record: into the batch, answered
- * at once, or to be brought again later desk_open_run(desk, link, &run)    a
- * connection claims a run desk_link_gone(desk, link)         its run is
- * unclaimed now desk_check_runs(desk)              every DESK_CHECK_MS: who was
- * left alone? desk_flush(desk)                   writes the batch, answers
- * everybody desk_close(&desk);
+ *     desk_record(desk, link, &frame)    into the batch, answered at once, or to
+ *                                        be brought again later
+ *     desk_open_run(desk, link, &run)    a connection claims a run
+ *     desk_link_gone(desk, link)         its run is unclaimed now
+ *     desk_check_runs(desk)              every DESK_CHECK_MS: orphans?
+ *     desk_flush(desk)                   writes the batch, answers everybody
+ *     desk_close(&desk);
  *
  * The rules: a record that is there already gets its first receipt.  `finished`
  * needs an accepted run that is still open, `left` one that has finished.  A
  * run that no connection claims and no living worker shows on the board, in two
  * checks in a row, is orphaned.
+ *
+ * A record that the store cannot write for a reason that may heal stays on its
+ * link and is tried again, with pauses, for as long as its clerk waits; that of
+ * a run which has ended is written even when its clerk has given up.
  *
  * Frames given to desk_record() are borrowed until desk_flush().
  */
@@ -59,6 +64,9 @@ struct desk {
     size_t item_count;
     size_t item_bytes;
     int64_t quiet_until_mono_ms; /* no orphans before: the store failed */
+    bool store_is_failing;       /* records wait on their links meanwhile */
+    int64_t pause_ms;            /* between two attempts; doubles */
+    int64_t retry_mono_ms;       /* no attempt before */
 };
 
 enum desk_decision {
@@ -79,6 +87,10 @@ enum desk_decision desk_record(struct desk *desk, struct link *link,
 void desk_open_run(struct desk *desk, struct link *link,
                    const struct uuid *run_id);
 void desk_link_gone(struct desk *desk, struct link *link);
+
+/* The store would not write: leave the records where they are until then.  0
+ * when there is nothing to wait for. */
+int64_t desk_retry_mono_ms(const struct desk *desk);
 
 /* Puts orphans into the batch. */
 void desk_check_runs(struct desk *desk);

@@ -10,7 +10,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -23,10 +25,11 @@
 #include "sys/log.h"
 #include "sys/sock.h"
 
-#define MAX_LINKS    8192
-#define EVENT_COUNT  256
-#define LOCK_WAIT_MS 6000 /* longer than an orphaned scribe lives */
-#define LINGER_MS    3000 /* for open runs, when asked to hurry */
+#define MAX_LINKS       8192
+#define EVENT_COUNT     256
+#define LOCK_WAIT_MS    6000 /* longer than an orphaned scribe lives */
+#define ACCEPT_PAUSE_MS 1000
+#define LINGER_MS       3000 /* for open runs, when asked to hurry */
 
 struct scribe {
     const struct scribe_config *config; /* borrowed */
@@ -41,6 +44,7 @@ struct scribe {
     size_t first_link;    /* where the next turn begins to look */
     int64_t next_check_mono_ms;
     int64_t leave_by_mono_ms; /* 0: nobody said hurry */
+    int64_t accept_mono_ms;   /* no new connections before; 0: no pause */
     char scratch[LINK_READ_BYTES];
 };
 
@@ -118,6 +122,25 @@ add_link(struct scribe *scribe, int fd)
     scribe->links[scribe->link_count++] = link;
 }
 
+/* Out of descriptors or memory, and the caller stays at the door: looking again
+ * at once would spin. */
+static void
+pause_accepting(struct scribe *scribe)
+{
+    log_error("scribe_accept_failed", "reason=%s", strerror(errno));
+    watch(scribe, EPOLL_CTL_DEL, scribe->config->listen_fd, 0, NULL);
+    scribe->accept_mono_ms = clock_mono_ms() + ACCEPT_PAUSE_MS;
+}
+
+static void
+resume_accepting(struct scribe *scribe)
+{
+    if (scribe->accept_mono_ms == 0 || clock_mono_ms() < scribe->accept_mono_ms)
+        return;
+    scribe->accept_mono_ms = 0;
+    watch(scribe, EPOLL_CTL_ADD, scribe->config->listen_fd, EPOLLIN, scribe);
+}
+
 static void
 accept_links(struct scribe *scribe)
 {
@@ -125,8 +148,8 @@ accept_links(struct scribe *scribe)
 
     while ((fd = sock_accept(scribe->config->listen_fd)) != -1)
         add_link(scribe, fd);
-    if (errno == EMFILE || errno == ENFILE)
-        log_error("scribe_accept_failed", "reason=too many open files");
+    if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        pause_accepting(scribe);
 }
 
 static void
@@ -207,6 +230,8 @@ count(struct scribe *scribe, const struct desk_tally *tally)
 {
     struct counters *metrics = scribe->config->metrics;
 
+    counters_set(metrics, scribe->config->failing_family, 0,
+                 desk_retry_mono_ms(&scribe->desk) != 0);
     if (tally->commit_us == 0)
         return;
     for (size_t kind = 0; kind < ENTRY_KIND_COUNT; kind++)
@@ -247,7 +272,9 @@ work(struct scribe *scribe)
 {
     struct desk_tally tally;
 
-    take_pending(scribe);
+    resume_accepting(scribe);
+    if (clock_mono_ms() >= desk_retry_mono_ms(&scribe->desk))
+        take_pending(scribe);
     if (clock_mono_ms() >= scribe->next_check_mono_ms) {
         desk_check_runs(&scribe->desk);
         scribe->next_check_mono_ms = clock_mono_ms() + DESK_CHECK_MS;
@@ -271,8 +298,11 @@ wait_ms(const struct scribe *scribe)
     int64_t until_mono_ms = INT64_MAX;
 
     if (scribe->pending_count > 0)
-        return 0;
-    if (desk_has_unclaimed(&scribe->desk))
+        until_mono_ms = desk_retry_mono_ms(&scribe->desk);
+    if (scribe->accept_mono_ms != 0 && scribe->accept_mono_ms < until_mono_ms)
+        until_mono_ms = scribe->accept_mono_ms;
+    if (desk_has_unclaimed(&scribe->desk) &&
+        scribe->next_check_mono_ms < until_mono_ms)
         until_mono_ms = scribe->next_check_mono_ms;
     if (scribe->leave_by_mono_ms != 0 &&
         scribe->leave_by_mono_ms < until_mono_ms)
@@ -280,13 +310,27 @@ wait_ms(const struct scribe *scribe)
     return until_mono_ms == INT64_MAX ? -1 : clock_left_ms(until_mono_ms);
 }
 
+/* Records wait for the store.  Their links stay readable, and hung up when
+ * their clerks have left, so waiting on them would spin. */
+static bool
+is_pausing(const struct scribe *scribe)
+{
+    return scribe->pending_count > 0 &&
+           clock_mono_ms() < desk_retry_mono_ms(&scribe->desk);
+}
+
 static int
 wait_and_read(struct scribe *scribe, int timeout_ms)
 {
     struct epoll_event events[EVENT_COUNT];
     bool listener_ready = false;
-    const int event_count =
-        epoll_wait(scribe->epoll_fd, events, EVENT_COUNT, timeout_ms);
+    int event_count;
+
+    if (is_pausing(scribe)) {
+        fd_wait(child_fd(scribe->child), POLLIN, clock_mono_ms() + timeout_ms);
+        return 0;
+    }
+    event_count = epoll_wait(scribe->epoll_fd, events, EVENT_COUNT, timeout_ms);
 
     if (event_count == -1)
         return errno == EINTR ? 0 : -1;
@@ -325,16 +369,20 @@ should_end(struct scribe *scribe)
 
 /* Until no link holds a frame that was read and not looked at. */
 static void
-work_off(struct scribe *scribe)
+work_off(struct scribe *scribe, int64_t end_by_mono_ms)
 {
-    do
+    work(scribe);
+    while (scribe->pending_count > 0 && clock_mono_ms() < end_by_mono_ms) {
+        wait_and_read(scribe, wait_ms(scribe));
         work(scribe);
-    while (scribe->pending_count > 0);
+    }
 }
 
 static int
 serve(struct scribe *scribe)
 {
+    int64_t end_by_mono_ms;
+
     while (!should_end(scribe)) {
         if (wait_and_read(scribe, wait_ms(scribe)) == -1) {
             log_error("scribe_failed", "reason=epoll_wait errno=%d", errno);
@@ -344,9 +392,10 @@ serve(struct scribe *scribe)
     }
     /* What has been sent to us by now is still written; what is pending stands
      * in the way of reading it. */
-    work_off(scribe);
+    end_by_mono_ms = clock_mono_ms() + LINGER_MS;
+    work_off(scribe, end_by_mono_ms);
     wait_and_read(scribe, 0);
-    work_off(scribe);
+    work_off(scribe, end_by_mono_ms);
     return 0;
 }
 

@@ -24,6 +24,7 @@ struct scribe_config {
     struct counters *metrics; /* may be NULL */
     size_t entries_family;    /* counter, labels in the order of entry_kind */
     size_t commit_family;     /* histogram: microseconds of a commit */
+    size_t failing_family;    /* gauge: 1 while the store takes no records */
 };
 
 int scribe_run(const struct scribe_config *config, struct child *child);

@@ -23,7 +23,7 @@
 #include "ledger/schema.h"
 #include "sys/fd.h"
 
-#define BUSY_MS       5000 /* only readers that recover the file hold us up */
+#define BUSY_MS       250 /* longer waits are the desk's, which hears others */
 #define LOCK_RETRY_MS 20
 #define MAX_SQL_BYTES 2048
 

@@ -159,9 +159,10 @@ open_ledger(struct verify *verify, const char *path, struct err *err)
     verify->db = lite_open(path, LITE_READ_ONLY, BUSY_MS, err);
     if (verify->db == NULL || schema_check(verify->db, err) == -1)
         return -1;
-    /* Room for the inner pages of all indexes, which are looked up at random;
-     * one moment for all passes, while the scribe goes on writing. */
-    return lite_exec(verify->db, "PRAGMA cache_size = -65536; BEGIN", err);
+    /* Room for the inner pages of all indexes and little more: what is read
+     * but once only drives other things out of the processor's caches.  One
+     * moment for all passes, while the scribe goes on writing. */
+    return lite_exec(verify->db, "PRAGMA cache_size = -16384; BEGIN", err);
 }
 
 static int

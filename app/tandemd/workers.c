@@ -198,7 +198,8 @@ workers_scribe(struct child *child)
                                     .host = host,
                                     .metrics = metrics_counters(),
                                     .entries_family = METRICS_AUDIT_WRITES,
-                                    .commit_family = METRICS_AUDIT_DURATION };
+                                    .commit_family = METRICS_AUDIT_DURATION,
+                                    .failing_family = METRICS_LEDGER_FAILING };
 
     gethostname(host, sizeof(host) - 1);
     return scribe_run(&config, child);

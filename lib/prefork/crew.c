@@ -24,7 +24,7 @@
 #include "sys/log.h"
 #include "sys/sig.h"
 
-#define STARTING_MS 10000 /* longest way to child_ready() */
+#define STARTING_MS 60000 /* longest way to child_ready() */
 
 int
 crew_open(struct crew *crew, const struct master_config *config,

@@ -92,8 +92,8 @@ struct master_config {
 };
 
 /* Runs until everything has stopped.  Returns an exit code: 0 after an orderly
- * stop, 1 when somebody had to be killed or crashed during the stop, 78 when a
- * pool's children never became ready, 71 when the master could not begin. */
+ * stop, 1 when somebody had to be killed or crashed during the stop, 78 when the
+ * first children refuse the configuration, 75 when they fail or it cannot begin. */
 int master_run(const struct master_config *config);
 
 #endif

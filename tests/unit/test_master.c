@@ -302,7 +302,7 @@ test_a_master_whose_children_are_never_ready_gives_up(void **state)
     (void)state;
     sm.shared->configs[0].mode[0] = SMALL_SICK;
     small_master_start(&sm);
-    assert_int_equal(small_master_wait(&sm), 78);
+    assert_int_equal(small_master_wait(&sm), 75);
     assert_true(small_log_has(&sm, "wait_ms=2000"));
     assert_true(small_log_has(&sm, "fail before they are ready"));
     assert_in_range(clock_mono_ms() - began_ms, 3000, 8000);
@@ -316,7 +316,7 @@ test_one_pool_that_never_gets_ready_stops_the_others_in_order(void **state)
     sm.shared->configs[0].mode[1] = SMALL_SICK;
     small_master_start(&sm);
     assert_soon(small_count(&sm, 0, IDLE) == 2);
-    assert_int_equal(small_master_wait(&sm), 78);
+    assert_int_equal(small_master_wait(&sm), 75);
     assert_int_equal(atomic_load(&sm.shared->gone_by_kill_count), 0);
     assert_int_equal(small_count(&sm, 0, ANY_STAGE), 0);
 }
@@ -364,7 +364,7 @@ test_a_master_that_can_never_fork_gives_up(void **state)
     (void)state;
     atomic_store(&sm.shared->cannot_fork, true);
     small_master_start(&sm);
-    assert_int_equal(small_master_wait(&sm), 78);
+    assert_int_equal(small_master_wait(&sm), 75);
     assert_true(small_log_has(&sm, "\"start_failed\""));
 }
 

@@ -50,7 +50,7 @@ static struct {
     atomic_bool stop_after_send;
 } * shared;
 
-enum { FAMILY_ENTRIES, FAMILY_COMMIT };
+enum { FAMILY_ENTRIES, FAMILY_COMMIT, FAMILY_FAILING };
 
 static const char *const kinds[] = { "log_opened", "accepted", "finished",
                                      "left",       "orphaned", "log_closed" };
@@ -66,6 +66,10 @@ static const struct counters_family families[] = {
                         .kind = COUNTERS_HISTOGRAM,
                         .bounds = bounds,
                         .bound_count = ARRAY_LEN(bounds) },
+    [FAMILY_FAILING] = { .name = "failing",
+                         .help = "the store fails",
+                         .kind = COUNTERS_GAUGE,
+                         .labels = NULL },
 };
 
 static char folder[64], store_path[128], socket_path[128], log_path[128];
@@ -138,7 +142,9 @@ scribe_start(void)
                                               .host = "test-host",
                                               .metrics = metrics,
                                               .entries_family = FAMILY_ENTRIES,
-                                              .commit_family = FAMILY_COMMIT };
+                                              .commit_family = FAMILY_COMMIT,
+                                              .failing_family =
+                                                  FAMILY_FAILING };
         struct child child = { .board = board };
 
         in_scribe = true;
@@ -309,20 +315,38 @@ facts_of(enum entry_kind kind)
 }
 
 static void
+submit_until(struct clerk *clerk, const struct entry_record *about,
+             int64_t deadline_mono_ms)
+{
+    struct entry_record record = *about;
+    json_t *facts = facts_of(about->kind);
+    struct err err = { 0 };
+
+    record.facts = facts;
+    if (clerk_submit(clerk, &record, deadline_mono_ms, &err) == -1)
+        fail_msg("%s", err.text);
+    json_decref(facts);
+}
+
+static void
 submit(struct clerk *clerk, enum entry_kind kind, const struct uuid *run_id,
        const struct entry_content *parts, size_t part_count)
 {
-    json_t *facts = facts_of(kind);
-    const struct entry_record record = { .kind = kind,
+    submit_until(clerk,
+                 &(struct entry_record){ .kind = kind,
                                          .run_id = *run_id,
-                                         .facts = facts,
                                          .parts = parts,
-                                         .part_count = part_count };
-    struct err err = { 0 };
+                                         .part_count = part_count },
+                 clock_mono_ms() + WAIT_MS);
+}
 
-    if (clerk_submit(clerk, &record, clock_mono_ms() + WAIT_MS, &err) == -1)
-        fail_msg("%s", err.text);
-    json_decref(facts);
+static void
+submit_within(struct clerk *clerk, enum entry_kind kind,
+              const struct uuid *run_id, int64_t within_ms)
+{
+    submit_until(clerk,
+                 &(struct entry_record){ .kind = kind, .run_id = *run_id },
+                 clock_mono_ms() + within_ms);
 }
 
 /* Turns all of them until none waits. */
@@ -430,6 +454,17 @@ log_says(const char *words)
         found = strstr(line, words) != NULL;
     fclose(file);
     return found;
+}
+
+static void
+wait_for_log(const char *words)
+{
+    const int64_t deadline = clock_mono_ms() + WAIT_MS;
+
+    while (!log_says(words)) {
+        assert_true(clock_left_ms(deadline) > 0);
+        usleep(5000);
+    }
 }
 
 /* ---- ordinary life ----------------------------------------------------- */
@@ -1024,25 +1059,66 @@ set_file_limit(rlim_t bytes)
 }
 
 static void
-test_a_full_disk_is_a_refusal_and_passes(void **state)
+wait_until_gauge_is(uint64_t value)
+{
+    const int64_t deadline = clock_mono_ms() + WAIT_MS;
+
+    while (counters_get(metrics, FAMILY_FAILING, 0) != value) {
+        assert_true(clock_left_ms(deadline) > 0);
+        usleep(5000);
+    }
+}
+
+static void
+test_records_wait_for_a_full_disk_to_pass(void **state)
 {
     struct clerk *clerk = new_clerk();
-    const struct uuid before_id = new_run(), full_id = new_run();
-    const struct uuid after_id = new_run();
+    const struct uuid run_id = new_run();
 
     (void)state;
-    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &before_id), CLERK_RECORDED);
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
     set_file_limit(4096); /* the write-ahead log is longer already */
-    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &full_id), CLERK_REFUSED);
-    assert_true(clerk_reason(clerk)[0] != '\0');
-    assert_int_equal(count_kind(&full_id, "accepted"), 0);
-    assert_int_equal(record(clerk, ENTRY_FINISHED, &before_id), CLERK_REFUSED);
+    submit(clerk, ENTRY_FINISHED, &run_id, NULL, 0);
+    wait_for_log("records wait");
+    wait_until_gauge_is(1);
+    assert_int_equal(clerk_state(clerk), CLERK_WAITING);
     set_file_limit(RLIM_INFINITY);
-    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &after_id), CLERK_RECORDED);
-    wait_for_kind(&before_id, "orphaned"); /* its worker had been refused */
+    pump(&clerk, 1);
+    assert_int_equal(clerk_state(clerk), CLERK_RECORDED);
+    assert_int_equal(count_kind(&run_id, "finished"), 1);
+    wait_until_gauge_is(0);
+    assert_true(log_says("ledger_writes_again"));
+    clerk_free(clerk);
+}
+
+/* Who was turned away meanwhile has no run; a run that has ended has its end,
+ * although its clerk waited no longer. */
+static void
+test_after_a_full_disk_ends_are_written_and_beginnings_are_not(void **state)
+{
+    struct clerk *first = new_clerk();
+    struct clerk *second = new_clerk();
+    const struct uuid ended_id = new_run(), refused_id = new_run();
+
+    (void)state;
+    assert_int_equal(record(first, ENTRY_ACCEPTED, &ended_id), CLERK_RECORDED);
+    set_file_limit(4096);
+    submit_within(first, ENTRY_FINISHED, &ended_id, 400);
+    submit_within(second, ENTRY_ACCEPTED, &refused_id, 400);
+    pump(&first, 1);
+    pump(&second, 1);
+    assert_int_equal(clerk_state(first), CLERK_LATE);
+    assert_int_equal(clerk_state(second), CLERK_LATE);
+    set_file_limit(RLIM_INFINITY);
+    wait_for_kind(&ended_id, "finished");
+    assert_int_equal(record(second, ENTRY_ACCEPTED, &(struct uuid){ { 7 } }),
+                     CLERK_RECORDED);
+    assert_int_equal(count_kind(&refused_id, "accepted"), 0);
+    assert_int_equal(count_kind(&ended_id, "orphaned"), 0);
     assert_int_equal(
         ledger_int("SELECT count(*) = max(idx) + 1 FROM entry", NULL), 1);
-    clerk_free(clerk);
+    clerk_free(first);
+    clerk_free(second);
 }
 
 /* ---- beginnings and ends ----------------------------------------------- */
@@ -1212,7 +1288,9 @@ main(void)
             test_a_left_record_with_another_status_or_a_text_is_refused),
         SCRIBE_TEST(test_one_bad_record_does_no_harm_to_those_beside_it),
         SCRIBE_TEST(test_facts_that_are_no_entry_are_refused),
-        SCRIBE_TEST(test_a_full_disk_is_a_refusal_and_passes),
+        SCRIBE_TEST(test_records_wait_for_a_full_disk_to_pass),
+        SCRIBE_TEST(
+            test_after_a_full_disk_ends_are_written_and_beginnings_are_not),
         SCRIBE_TEST(test_leaving_closes_the_log_and_the_next_one_names_it),
         SCRIBE_TEST(test_a_scribe_that_leaves_writes_what_was_sent_before),
         SCRIBE_TEST(
