@@ -41,9 +41,8 @@ enum model_provider {
  * "" means not set. */
 struct model_config {
     enum model_provider provider;
-    const char *model; /* id as asked for */
-    const char
-        *base_url; /* "": the provider's own; else scheme://host[:port]
+    const char *model;    /* id as asked for */
+    const char *base_url; /* "": the provider's own; else scheme://host[:port]
                     * and, for openai, the path up to /chat/completions */
     const char *api_key;
     const char *project;  /* vertex */
