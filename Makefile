@@ -139,7 +139,8 @@ test: deps-test
 	@tests/run.sh
 
 deps-test:
-	@conf/dev/deps.sh valgrind clang-format mandoc nghttp2-client nodejs npm
+	@conf/dev/deps.sh valgrind clang-format mandoc postgresql sqitch \
+		libdbd-pg-perl $$(command -v npm >/dev/null || echo nodejs npm)
 
 # One variant's unit tests; tests/run.sh calls it for each variant.
 test-unit: unit

@@ -33,6 +33,9 @@ for variant in gcc clang asan; do
     make --no-print-directory VARIANT="$variant" test-unit
 done
 
+stage "the schema for PostgreSQL"
+tests/sql/run.sh
+
 stage "the whole service"
 TANDEM_BUILD=build/gcc TANDEM_BUILD_ASAN=build/asan TANDEM_VALGRIND=1 \
     /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/process tests/e2e

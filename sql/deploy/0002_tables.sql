@@ -4,7 +4,7 @@
 -- Reversible: yes, and destroys the ledger: asks for the number of rows.
 -- Downtime: none.  Superuser: no.
 -- Program: any version; none uses this schema yet.
--- Size: some 1.5 kB a run without its texts; see README.md.
+-- Size: some 3 kB a run, and its texts.
 --
 -- docs/LEDGER.md says what each column holds and how the hashes are computed.
 -- Differences to the embedded ledger: identifiers are uuid, times are

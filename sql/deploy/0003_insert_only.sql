@@ -149,10 +149,11 @@ BEGIN
     FROM pg_partition_tree('tandem.entry') ORDER BY level;
     PERFORM tandem.protect(relid, 'refuse_content_change')
     FROM pg_partition_tree('tandem.content') ORDER BY level;
-    PERFORM tandem.protect(relation)
-    FROM unnest(ARRAY['tandem.run_claim', 'tandem.legal_hold',
-        'tandem.legal_hold_release', 'tandem.verification',
-        'tandem.retired_partition']::regclass[]) AS relation;
+    -- Retired partitions included.
+    PERFORM tandem.protect(oid)
+    FROM pg_class
+    WHERE relnamespace = 'tandem'::regnamespace AND relkind = 'r'
+        AND NOT relispartition AND relname <> 'schema_version';
 END
 $protect$;
 

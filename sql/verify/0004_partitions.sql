@@ -18,7 +18,7 @@ DECLARE
 BEGIN
     WITH wanted (signature, secdef) AS (VALUES
         ('partition_month(text)', false),
-        ('make_partition(text,date)', false),
+        ('make_partition(text,date)', true),
         ('ensure_partitions(integer)', true))
     SELECT string_agg(signature, ', ') INTO wrong
     FROM wanted

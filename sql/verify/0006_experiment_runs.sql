@@ -8,12 +8,11 @@ SET LOCAL lock_timeout = '2s';
 SET LOCAL statement_timeout = '60s';
 SET LOCAL ROLE tandem_owner;
 
-SELECT id, query, context, flash_response, pro_response, flash_latency_ms,
-       pro_latency_ms, created_at, user_id, status
-FROM tandem.experiment_runs WHERE false;
-
 DO $verify$
 BEGIN
+    PERFORM id, query, context, flash_response, pro_response,
+        flash_latency_ms, pro_latency_ms, created_at, user_id, status
+    FROM tandem.experiment_runs LIMIT 1;
     IF (SELECT relowner FROM pg_class
         WHERE oid = 'tandem.experiment_runs'::regclass)
        <> 'tandem_owner'::regrole THEN

@@ -1,0 +1,100 @@
+-- Adding entries: places, retries, claims, checks.  Leaves a row in every
+-- table and every partition, for the tests that come after.
+
+SET search_path = tandem_test, pg_catalog;
+
+-- One for each month there is, with its text.
+SELECT expect('tandem_writer',
+              entry_insert('accepted', 100 + number, number, begins_at), 'done')
+FROM (SELECT begins_at, row_number() OVER (ORDER BY begins_at) AS n
+      FROM tandem.partition_calendar WHERE parent_name = 'entry') AS months,
+     LATERAL (SELECT n::integer AS number) AS numbered;
+SELECT expect('tandem_writer',
+              content_insert(100 + number, 'query', begins_at), 'done')
+FROM (SELECT begins_at, row_number() OVER (ORDER BY begins_at) AS n
+      FROM tandem.partition_calendar WHERE parent_name = 'content') AS months,
+     LATERAL (SELECT n::integer AS number) AS numbered;
+
+-- The first and the last moment of a month are in that month.
+SELECT expect('tandem_writer', entry_insert('log_opened', NULL, 20,
+    date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+        + interval '1 month' - interval '1 microsecond'), 'done');
+SELECT expect('tandem_writer', entry_insert('log_opened', NULL, 21,
+    now() + interval '2 years'), '23514');
+
+-- A retry is absorbed; another entry for the same place is not.
+SELECT expect('tandem_writer', entry_insert('accepted', 1, 30), 'done');
+SELECT expect('tandem_writer', entry_insert('accepted', 1, 30), 'done');
+SELECT same('a retry adds no entry',
+            (SELECT count(*)::text FROM tandem.entry
+             WHERE run_id = run_of(1)), '1');
+SELECT expect('tandem_writer', entry_insert('accepted', 1, 30,
+    leaf => 'b'), 'TD002');
+SELECT expect('tandem_writer', content_insert(1, 'query'), 'done');
+SELECT expect('tandem_writer', content_insert(1, 'query',
+    body => 'other'), 'done');
+SELECT same('content is not overwritten',
+            (SELECT body FROM tandem.content WHERE run_id = run_of(1)),
+            'text');
+
+-- One beginning, one end, one leaving, also in another partition.
+SELECT expect('tandem_writer', entry_insert('accepted', 1, 31), '23505');
+SELECT expect('tandem_writer', entry_insert('accepted', 1, 31,
+    moment() + interval '1 month'), '23505');
+SELECT expect('tandem_writer', entry_insert('finished', 1, 32), 'done');
+SELECT expect('tandem_writer', entry_insert('finished', 1, 33), '23505');
+SELECT expect('tandem_writer', entry_insert('orphaned', 1, 33), '23505');
+SELECT expect('tandem_writer', entry_insert('left', 1, 34), 'done');
+SELECT expect('tandem_writer', entry_insert('left', 1, 35), '23505');
+SELECT expect('tandem_writer', entry_insert('orphaned', 2, 36), 'done');
+SELECT expect('tandem_writer', entry_insert('finished', 2, 37), '23505');
+SELECT expect('tandem_writer', entry_insert('erased', 1, 38), 'done');
+SELECT expect('tandem_writer', entry_insert('erased', 1, 39), 'done');
+SELECT same('a refused claim leaves no entry',
+            (SELECT string_agg(idx::text, ' ' ORDER BY idx) FROM tandem.entry
+             WHERE idx BETWEEN 30 AND 39), '30 32 34 36 38 39');
+SELECT same('a claim names its entry',
+            (SELECT string_agg(class || idx, ' ' ORDER BY class)
+             FROM tandem.run_claim WHERE run_id = run_of(1)),
+            'accepted30 ended32 left34');
+
+-- What could be neither listed nor verified is refused.
+SELECT expect('tandem_writer', entry_insert(kind, NULL, 50), '23514')
+FROM unnest(ARRAY['accepted', 'finished', 'orphaned', 'left']) AS kind;
+SELECT expect('tandem_writer', entry_insert('Accepted', 3, 50), '23514');
+SELECT expect('tandem_writer', entry_insert('accepted', 3, -1), '23514');
+SELECT expect('tandem_writer', entry_insert('accepted', 3, 50,
+    leaf => '') , '23514');
+SELECT expect('tandem_writer', replace(entry_insert('finished', 3, 50),
+    '''ok''', 'NULL'), '23514');
+SELECT expect('tandem_writer', replace(entry_insert('left', 3, 50),
+    '''cancelled''', 'NULL'), '23514');
+SELECT expect('tandem_writer', content_insert(3, 'Query'), '23514');
+
+-- Text comes back as it went in.
+SELECT expect('tandem_writer', content_insert(4, 'pro',
+    body => E'\\n =HYPERLINK(\r\n\t"\uFFFD" \U0001F600 ''\\'''), 'done');
+SELECT same('a difficult text is unchanged',
+            (SELECT body FROM tandem.content WHERE run_id = run_of(4)),
+            E'\\n =HYPERLINK(\r\n\t"\uFFFD" \U0001F600 ''\\''');
+
+-- A row for the tables that are not partitioned.
+SELECT expect('tandem_auditor', 'INSERT INTO tandem.legal_hold '
+    '(covers_from, covers_until, reason) '
+    'VALUES (''2001-01-01'', ''2001-02-01'', ''test'')', 'done');
+SELECT expect('tandem_auditor', 'INSERT INTO tandem.legal_hold_release '
+    '(hold_id, reason) VALUES (1, ''test'')', 'done');
+SELECT expect('tandem_auditor', 'INSERT INTO tandem.verification '
+    '(partition_name, row_count, finding_count) VALUES (''none'', 0, 0)',
+    'done');
+SELECT expect('tandem_owner', 'INSERT INTO tandem.retired_partition '
+    '(partition_name, parent_name, row_count, verification_id) '
+    'VALUES (''none'', ''entry'', 0, 1)', 'done');
+SELECT same('who and when cannot be made up: ' || columns,
+    outcome('tandem_auditor', format('INSERT INTO tandem.%s', columns)),
+    '42501')
+FROM (VALUES ('legal_hold (reason, placed_by) VALUES (''x'', ''y'')'),
+    ('legal_hold (reason, placed_at) VALUES (''x'', now())'),
+    ('legal_hold_release (hold_id, reason, released_by) VALUES (1, ''x'', ''y'')'),
+    ('verification (partition_name, row_count, finding_count, verified_at) '
+     'VALUES (''x'', 0, 0, now())')) AS made_up (columns);
