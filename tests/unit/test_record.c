@@ -464,6 +464,32 @@ test_accepted_tells_who_asks_whom(void **state)
 }
 
 static void
+test_providers_are_named_as_in_the_configuration(void **state)
+{
+    static const struct fact wanted[] = {
+        [CONFIG_PROVIDER_AUTO] = { "pro_provider", "\"auto\"" },
+        [CONFIG_PROVIDER_VERTEX] = { "pro_provider", "\"vertex\"" },
+        [CONFIG_PROVIDER_GEMINI] = { "pro_provider", "\"gemini\"" },
+        [CONFIG_PROVIDER_OPENAI] = { "pro_provider", "\"openai\"" },
+    };
+    struct config other = config;
+    struct run run;
+
+    (void)state;
+    run_make(&run, &cases[0]);
+    run.config = &other;
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        json_t *facts;
+
+        other.pro.provider = (int)i;
+        facts = record_accepted(&run);
+        assert_true(says(facts, &wanted[i]));
+        json_decref(facts);
+    }
+    run_unmake(&run);
+}
+
+static void
 test_who_is_not_known_is_null(void **state)
 {
     static const struct fact wanted[] = { { "principal", "null" },
@@ -540,6 +566,7 @@ main(void)
         cmocka_unit_test(test_what_arrived_is_kept_whole_or_as_a_part),
         cmocka_unit_test(test_total_ms_counts_from_the_beginning_of_the_run),
         cmocka_unit_test(test_accepted_tells_who_asks_whom),
+        cmocka_unit_test(test_providers_are_named_as_in_the_configuration),
         cmocka_unit_test(test_who_is_not_known_is_null),
         cmocka_unit_test(test_left_says_cancelled_and_how_far_the_client_got),
         cmocka_unit_test(test_the_question_is_kept_with_its_context),
