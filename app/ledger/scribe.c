@@ -234,12 +234,12 @@ count(struct scribe *scribe, const struct desk_tally *tally)
                  desk_retry_mono_ms(&scribe->desk) != 0);
     if (tally->commit_us == 0)
         return;
+    counters_observe(metrics, scribe->config->commit_family, 0,
+                     tally->commit_us);
     for (size_t kind = 0; kind < ENTRY_KIND_COUNT; kind++)
         if (tally->written[kind] > 0)
             counters_add(metrics, scribe->config->entries_family, kind,
                          tally->written[kind]);
-    counters_observe(metrics, scribe->config->commit_family, 0,
-                     tally->commit_us);
 }
 
 /* Looks at every link that has a whole frame.  Each turn begins further on, so
