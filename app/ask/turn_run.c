@@ -24,7 +24,7 @@ struct drive {
     bool streaming; /* headers are out: heartbeats may go */
     bool client_told_gone;
     bool hurry_told;
-    bool models_broken;
+    bool without_curl; /* nothing to ask for yet, or it failed us */
     bool over;
 };
 
@@ -80,6 +80,7 @@ begin_record(struct drive *drive, enum entry_kind kind)
     if (submit(drive, kind, drive->run->deadline_mono_ms, &err) == 0)
         return;
     log_error("audit_lost", "Audit log persistence failed: %s", err.text);
+    stream_set_deadline(drive->tools->stream, clock_mono_ms() + GRACE_MS);
     step(drive, &(struct turn_fact){ .kind = TURN_NOT_RECORDED });
 }
 
@@ -285,7 +286,7 @@ models_failed(struct drive *drive, const struct err *err)
     struct run *run = drive->run;
 
     log_error("models_failed", "%s", err->text);
-    drive->models_broken = true;
+    drive->without_curl = true;
     for (int role = 0; role < MODEL_ROLE_COUNT; role++) {
         if (run->turn.outcome[role] != MODEL_PENDING)
             continue;
@@ -325,7 +326,7 @@ wait_once(struct drive *drive)
     };
     struct err err = { 0 };
 
-    if (drive->models_broken)
+    if (drive->without_curl)
         wait_without_models(fds, WAIT_FDS, wake_mono_ms(drive));
     else if (models_turn(tools->models, fds, WAIT_FDS, wake_mono_ms(drive),
                          &err) == -1)
@@ -341,7 +342,7 @@ turn_run_accept(struct run *run, const struct turn_run_tools *tools)
 {
     const int64_t deadline_mono_ms =
         sooner(run->deadline_mono_ms, clock_mono_ms() + ACCEPT_MS);
-    struct drive drive = { .run = run, .tools = tools };
+    struct drive drive = { .run = run, .tools = tools, .without_curl = true };
     struct err err = { 0 };
 
     if (submit(&drive, ENTRY_ACCEPTED, deadline_mono_ms, &err) == -1) {
@@ -421,12 +422,16 @@ turn_run(struct run *run, const struct turn_run_tools *tools)
     if (run->turn.phase == TURN_ASKING) {
         step(&drive, &(struct turn_fact){ .kind = TURN_BEGAN });
         start_models(&drive);
+        if (tools->stream->broken)
+            client_left(&drive);
     }
     while (!drive.over) {
         wait_once(&drive);
         look_around(&drive);
         look_at_models(&drive);
         look_at_record(&drive);
+        if (tools->stream->broken)
+            client_left(&drive);
     }
-    return drive.models_broken ? -1 : 0;
+    return drive.without_curl ? -1 : 0;
 }

@@ -80,9 +80,6 @@ struct world {
     int vain_count; /* waits that ended at once though nothing was new */
     int turns_after_failure;
     json_t *facts[ENTRY_KIND_COUNT]; /* as submitted; NULL: was not */
-    char parts[ENTRY_KIND_COUNT][128];
-    int64_t write_deadline_ms[ENTRY_KIND_COUNT]; /* for each entry */
-    int64_t model_deadline_ms[MODEL_ROLE_COUNT];
 };
 
 extern struct world world;
@@ -100,5 +97,18 @@ const char *world_story(void);
 /* What `finished` says: status/salvage flash pro, the frames that were sent,
  * whether the client was there. */
 const char *world_record(void);
+
+/* A script, and what must come of it. */
+struct world_case {
+    const char *name;
+    struct world_script script;
+    const char *story;
+    const char *record;
+    int result; /* of turn_run() */
+};
+
+/* Plays a whole run for each and fails the test unless all came as they must,
+ * in time, without a wait in vain, and with nothing asked of a broken curl. */
+void world_play(const struct world_case *cases, size_t count);
 
 #endif

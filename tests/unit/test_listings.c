@@ -209,19 +209,10 @@ test_a_page_holds_fifty_runs_unless_told(void **state)
 static void
 test_a_limit_is_a_number_from_1_to_500(void **state)
 {
-    static const char *const bad[] = { "",
-                                       "0",
-                                       "501",
-                                       "-1",
-                                       "ten",
-                                       "1e2",
-                                       "1.5",
-                                       " 5",
-                                       "5 ",
-                                       "0x5",
-                                       "5\n6",
-                                       "9999999999999999"
-                                       "9999" };
+    static const char *const bad[] = {
+        "",    "0",  "501", "-1",  "ten",  "1e2",
+        "1.5", " 5", "5 ",  "0x5", "5\n6", "99999999999999999999",
+    };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -241,20 +232,20 @@ test_a_cursor_that_is_none_of_ours_is_refused(void **state)
         ".",
         "1",
         "1.",
-        "." RUN_ID,
+        ("." RUN_ID),
         RUN_ID,
-        "-1." RUN_ID,
-        "x." RUN_ID,
-        "1x." RUN_ID,
-        " 1." RUN_ID,
-        "1.." RUN_ID,
-        "1." RUN_ID "0",
-        "1." RUN_ID ".1",
-        "1. " RUN_ID,
+        ("-1." RUN_ID),
+        ("x." RUN_ID),
+        ("1x." RUN_ID),
+        (" 1." RUN_ID),
+        ("1.." RUN_ID),
+        ("1." RUN_ID "0"),
+        ("1." RUN_ID ".1"),
+        ("1. " RUN_ID),
         "1.0197f7a0000070008000000000000001",
         "1.0197f7a0-0000-7000-8000-00000000000g",
-        "9223372036854775808." RUN_ID,
-        "00000000000000000000000000001." RUN_ID,
+        ("9223372036854775808." RUN_ID),
+        ("00000000000000000000000000001." RUN_ID),
     };
 
     (void)state;
@@ -313,9 +304,9 @@ test_what_is_no_id_is_not_looked_for(void **state)
         "",
         "1",
         "latest",
-        RUN_ID "0",
-        RUN_ID "/",
-        " " RUN_ID,
+        (RUN_ID "0"),
+        (RUN_ID "/"),
+        (" " RUN_ID),
         "0197f7a0-0000-7000-8000-00000000000",
         "0197f7a0000070008000000000000001",
     };

@@ -15,8 +15,11 @@ WRAP_test_conf := -Wl,--wrap=calloc -Wl,--wrap=realloc
 WRAP_test_scribe := -Wl,--wrap=send
 WRAP_test_redact := -Wl,--wrap=calloc -Wl,--wrap=realloc
 WRAP_test_master := -Wl,--wrap=fork
-WITH_test_turn_run := tests/support/run_world.c
+WITH_test_turn_run := tests/support/run_world.c \
+	tests/support/run_world_peers.c
 WRAP_test_turn_run := -Wl,--wrap=models_start,--wrap=models_turn \
 	-Wl,--wrap=model_call_is_done,--wrap=model_call_answer \
 	-Wl,--wrap=model_call_cancel,--wrap=model_call_free \
 	-Wl,--wrap=poll,--wrap=__poll_chk
+WITH_test_turn_run_broken := $(WITH_test_turn_run)
+WRAP_test_turn_run_broken := $(WRAP_test_turn_run)
