@@ -13,7 +13,7 @@
 #define MISSES_TO_ORPHAN 2
 #define QUIET_MS         1000 /* after a failed write, for orphans */
 #define FIRST_PAUSE_MS   250
-#define LONGEST_PAUSE_MS 3000
+#define LONGEST_PAUSE_MS 1000 /* shorter than a caller waits at the door */
 
 /* ---- runs and who claims them ------------------------------------------ */
 

@@ -29,6 +29,8 @@
 #define EVENT_COUNT     256
 #define LOCK_WAIT_MS    6000 /* longer than an orphaned scribe lives */
 #define ACCEPT_PAUSE_MS 1000
+#define CLOSE_PAUSE_MS  100
+#define ORPHANS_MS      1000 /* for runs that nobody claims, when asked to leave */
 #define LINGER_MS       3000 /* for open runs, when asked to hurry */
 
 struct scribe {
@@ -43,8 +45,9 @@ struct scribe {
     size_t pending_count; /* links with a frame that waits */
     size_t first_link;    /* where the next turn begins to look */
     int64_t next_check_mono_ms;
-    int64_t leave_by_mono_ms; /* 0: nobody said hurry */
-    int64_t accept_mono_ms;   /* no new connections before; 0: no pause */
+    int64_t leave_by_mono_ms;   /* 0: nobody said hurry */
+    int64_t orphans_by_mono_ms; /* 0: nobody said leave */
+    int64_t accept_mono_ms;     /* no new connections before; 0: no pause */
     char scratch[LINK_READ_BYTES];
 };
 
@@ -364,7 +367,13 @@ should_end(struct scribe *scribe)
         return now_mono_ms >= scribe->leave_by_mono_ms ||
                (scribe->link_count == 0 && runs_count(scribe->desk.runs) == 0);
     }
-    return child_should_leave(scribe->child);
+    if (!child_should_leave(scribe->child))
+        return false;
+    /* Runs whose workers have just died get their end before we go. */
+    if (scribe->orphans_by_mono_ms == 0)
+        scribe->orphans_by_mono_ms = clock_mono_ms() + ORPHANS_MS;
+    return !desk_has_unclaimed(&scribe->desk) ||
+           clock_mono_ms() >= scribe->orphans_by_mono_ms;
 }
 
 /* Until no link holds a frame that was read and not looked at. */
@@ -446,6 +455,21 @@ end(struct scribe *scribe)
     free(scribe);
 }
 
+/* Somebody else may hold the store for a moment. */
+static int
+close_book(struct scribe *scribe, struct err *err)
+{
+    const int64_t end_by_mono_ms = clock_mono_ms() + LINGER_MS;
+
+    while (logbook_close(scribe->book, err) == -1) {
+        if (clock_mono_ms() >= end_by_mono_ms)
+            return -1;
+        *err = (struct err){ 0 };
+        fd_wait(-1, 0, clock_mono_ms() + CLOSE_PAUSE_MS);
+    }
+    return 0;
+}
+
 int
 scribe_run(const struct scribe_config *config, struct child *child)
 {
@@ -464,7 +488,7 @@ scribe_run(const struct scribe_config *config, struct child *child)
             code = CHILD_EXIT_CONFIG;
     } else {
         child_ready(child);
-        if (serve(scribe) == 0 && logbook_close(scribe->book, &err) == 0)
+        if (serve(scribe) == 0 && close_book(scribe, &err) == 0)
             code = CHILD_EXIT_OK;
         else
             log_error("scribe_end_failed", "reason=%s", err.text);

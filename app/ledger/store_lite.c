@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +50,9 @@ struct store_lite {
     struct lite *db;
     struct lite_stmt *statements[STATEMENT_COUNT];
     int lock_fd;
+    char *path;
+    dev_t device; /* of the file that was opened */
+    ino_t inode;
 };
 
 static struct store_lite *
@@ -132,13 +136,45 @@ insert_entry(struct store_lite *lite, const struct seal *entry, struct err *err)
     return 0;
 }
 
+/* SQLite goes on writing to a file that was moved or deleted; whoever looks for
+ * the record would find nothing. */
+static int
+check_place(const struct store_lite *lite, struct err *err)
+{
+    struct stat at;
+
+    if (stat(lite->path, &at) == -1)
+        return err_set_errno(err, ERR_SYSTEM, "the ledger %s has gone",
+                             lite->path);
+    if (at.st_dev != lite->device || at.st_ino != lite->inode)
+        return err_set(err, ERR_SYSTEM,
+                       "the ledger %s was replaced: stop, put it back, start",
+                       lite->path);
+    return 0;
+}
+
+static int
+remember_place(struct store_lite *lite, const char *path, struct err *err)
+{
+    struct stat at;
+
+    lite->path = strdup(path);
+    if (lite->path == NULL)
+        return err_set(err, ERR_NOMEM, "store");
+    if (stat(path, &at) == -1)
+        return err_set_errno(err, ERR_SYSTEM, "%s", path);
+    lite->device = at.st_dev;
+    lite->inode = at.st_ino;
+    return 0;
+}
+
 static int
 write_all(struct store *store, const struct seal *const *entries, size_t count,
           struct err *err)
 {
     struct store_lite *lite = of_store(store);
 
-    if (lite_begin(lite->db, err) == -1)
+    if (check_place(lite, err) == -1 || lite_begin(lite->db, err) == -1)
         return -1;
     for (size_t i = 0; i < count; i++)
         if (insert_entry(lite, entries[i], err) == -1)
@@ -339,6 +375,7 @@ close_lite(struct store *store)
         lite_finalize(lite->statements[i]);
     lite_close(lite->db);
     fd_close(&lite->lock_fd); /* last: now another may write */
+    free(lite->path);
     free(lite);
 }
 
@@ -432,7 +469,7 @@ store_lite_open(const char *path, int64_t deadline_mono_ms, struct err *err)
         goto fail;
     lite->db = lite_open(path, LITE_READ_WRITE, BUSY_MS, err);
     if (lite->db == NULL || schema_create(lite->db, err) == -1 ||
-        prepare(lite, err) == -1)
+        prepare(lite, err) == -1 || remember_place(lite, path, err) == -1)
         goto fail;
     return &lite->store;
 

@@ -7,8 +7,9 @@ import sqlite3
 
 
 class Ledger:
-    def __init__(self, path):
+    def __init__(self, path, on_lock=None):
         self.path = path
+        self.on_lock = on_lock  # told before others are kept from writing
 
     def rows(self, sql, *values):
         """Rows of a query, as dictionaries."""
@@ -73,6 +74,8 @@ class Ledger:
     @contextlib.contextmanager
     def locked(self):
         """While inside, nobody else can commit."""
+        if self.on_lock:
+            self.on_lock()
         with contextlib.closing(sqlite3.connect(
                 self.path, timeout=5, isolation_level=None)) as db:
             db.execute("BEGIN IMMEDIATE")

@@ -205,7 +205,9 @@ class Stack:
         self.tandemd = self.modelsim = self.server = None
         self.address = self.sim_address = None
         self.sim = Sim(self)
-        self.ledger = Ledger(self.folder / "state" / "ledger.db")
+        self.ledger = Ledger(
+            self.folder / "state" / "ledger.db",
+            lambda: self.expect_errors.add("ledger_write_failed"))
         self._start = start
         self._under = list(under)  # such as valgrind with its options
 
