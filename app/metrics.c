@@ -28,7 +28,8 @@ static const char *const redaction_labels[] = {
 };
 static const char *const audit_labels[] = {
     "kind=\"log_opened\"", "kind=\"accepted\"", "kind=\"finished\"",
-    "kind=\"left\"",       "kind=\"orphaned\"", "kind=\"log_closed\""
+    "kind=\"left\"",       "kind=\"orphaned\"", "kind=\"log_closed\"",
+    "kind=\"log_linked\"", "kind=\"admin\""
 };
 static const char *const auth_labels[] = { "reason=\"missing\"",
                                            "reason=\"wrong\"" };

@@ -94,6 +94,8 @@ static void
 disconnect(struct clerk *clerk)
 {
     fd_close(&clerk->fd);
+    if (clerk->record_sent > 0)
+        frame_mark_resent(&clerk->record);
     clerk->record_sent = 0;
     buf_clear(&clerk->hello);
     buf_clear(&clerk->in);

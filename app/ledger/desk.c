@@ -62,8 +62,8 @@ add_left_open(void *arg, const struct uuid *run_id, struct err *err)
 }
 
 int
-desk_init(struct desk *desk, struct store *store, struct logbook *book,
-          const struct board *board, struct err *err)
+desk_init(struct desk *desk, struct store *store, const char *host,
+          struct logbook *book, const struct board *board, struct err *err)
 {
     memset(desk, 0, sizeof(*desk));
     desk->store = store;
@@ -72,7 +72,7 @@ desk_init(struct desk *desk, struct store *store, struct logbook *book,
     desk->runs = runs_new(err);
     if (desk->runs == NULL)
         return -1;
-    if (store->ops->open_runs(store, add_left_open, desk, err) == -1)
+    if (store->ops->open_runs(store, host, add_left_open, desk, err) == -1)
         return -1;
     if (runs_count(desk->runs) > 0)
         log_info("ledger_runs_open", "count=%zu", runs_count(desk->runs));

@@ -77,8 +77,9 @@ enum desk_decision {
 };
 
 /* Reads the runs that earlier scribes left open. */
-int desk_init(struct desk *desk, struct store *store, struct logbook *book,
-              const struct board *board, struct err *err) ATTR_MUST_CHECK;
+int desk_init(struct desk *desk, struct store *store, const char *host,
+              struct logbook *book, const struct board *board,
+              struct err *err) ATTR_MUST_CHECK;
 void desk_close(struct desk *desk);
 
 enum desk_decision desk_record(struct desk *desk, struct link *link,

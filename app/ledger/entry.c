@@ -10,6 +10,7 @@ entry_kind_name(enum entry_kind kind)
         [ENTRY_LOG_OPENED] = "log_opened", [ENTRY_ACCEPTED] = "accepted",
         [ENTRY_FINISHED] = "finished",     [ENTRY_LEFT] = "left",
         [ENTRY_ORPHANED] = "orphaned",     [ENTRY_LOG_CLOSED] = "log_closed",
+        [ENTRY_LOG_LINKED] = "log_linked", [ENTRY_ADMIN] = "admin",
     };
 
     assert((unsigned)kind < ENTRY_KIND_COUNT);

@@ -36,6 +36,8 @@ enum entry_kind {
     ENTRY_LEFT, /* the client went while `finished` was being written */
     ENTRY_ORPHANED,
     ENTRY_LOG_CLOSED,
+    ENTRY_LOG_LINKED, /* names the log before, when log_opened could not */
+    ENTRY_ADMIN,      /* the service changed; its run_id is an id of its own */
     ENTRY_KIND_COUNT,
 };
 
@@ -64,7 +66,7 @@ struct entry_content {
 /* What the writer of a record wants written.  Borrowed by whoever is handed
  * it. */
 struct entry_record {
-    enum entry_kind kind; /* from a worker: accepted, finished or left */
+    enum entry_kind kind; /* from a worker: accepted, finished, left, admin */
     struct uuid run_id;
     const json_t *facts; /* an object; members as listed in docs/LEDGER.md */
     const struct entry_content *parts;

@@ -8,6 +8,9 @@
 
 #define FRAME_VERSION 1
 
+#define FLAGS_AT    2
+#define FLAG_RESENT 1u
+
 /* ---- taking bytes apart ------------------------------------------------ */
 
 /* What is left of a payload.  Reading past its end sets short_of and gives
@@ -78,16 +81,18 @@ enum frame_status
 frame_look(const void *bytes, size_t len, struct frame *frame, struct err *err)
 {
     struct cursor cursor = { .at = bytes, .left = len };
-    uint64_t version, type, zero, payload_len;
+    uint64_t version, type, flags, zero, payload_len;
 
     if (len < FRAME_HEADER_LEN)
         return FRAME_MORE;
     version = take_uint(&cursor, 1);
     type = take_uint(&cursor, 1);
-    zero = take_uint(&cursor, 2);
+    flags = take_uint(&cursor, 1);
+    zero = take_uint(&cursor, 1);
     payload_len = take_uint(&cursor, 4);
     if (version != FRAME_VERSION || zero != 0 || type < FRAME_RECORD ||
-        type > FRAME_REFUSAL) {
+        type > FRAME_REFUSAL || (flags & ~FLAG_RESENT) != 0 ||
+        (flags != 0 && type != FRAME_RECORD)) {
         err_set(err, ERR_INVALID, "frame header is not one of ours");
         return FRAME_BAD;
     }
@@ -100,6 +105,7 @@ frame_look(const void *bytes, size_t len, struct frame *frame, struct err *err)
         return FRAME_MORE;
     *frame =
         (struct frame){ .type = (enum frame_type)type,
+                        .resent = flags != 0,
                         .payload = cursor.at,
                         .len = (size_t)payload_len,
                         .whole_len = FRAME_HEADER_LEN + (size_t)payload_len };
@@ -146,7 +152,8 @@ frame_read_record(const struct frame *frame, struct frame_record *record,
     record->facts = (const char *)take(&cursor, record->facts_len);
     if (record->facts == NULL)
         return err_set(err, ERR_INVALID, "record frame is too short");
-    if (kind != ENTRY_ACCEPTED && kind != ENTRY_FINISHED && kind != ENTRY_LEFT)
+    if (kind != ENTRY_ACCEPTED && kind != ENTRY_FINISHED &&
+        kind != ENTRY_LEFT && kind != ENTRY_ADMIN)
         return err_set(err, ERR_INVALID,
                        "record frame is of no kind that a worker writes");
     if (part_count > ENTRY_MAX_PARTS ||
@@ -320,6 +327,13 @@ frame_append_record(struct buf *out, const struct entry_record *record,
     }
     buf_close(&facts);
     return result;
+}
+
+void
+frame_mark_resent(struct buf *frame)
+{
+    assert(frame->len >= FRAME_HEADER_LEN);
+    frame->bytes[FLAGS_AT] = FLAG_RESENT;
 }
 
 int

@@ -1,8 +1,8 @@
 /*
  * frame - what clerk and scribe say to each other over a stream socket.
  *
- * A frame is a header of 8 bytes (version, type, two zero bytes, length of the
- * payload) and the payload.  Integers are unsigned and big-endian, runs are
+ * A frame is a header of 8 bytes (version, type, flags, a zero byte, length of
+ * the payload) and the payload.  Integers are unsigned and big-endian, runs are
  * the 16 bytes of their UUID.
  *
  *     RECORD    kind 1, run 16, parts 1, facts length 4, facts (JSON text),
@@ -10,6 +10,9 @@
  *     OPEN_RUN  run 16: "this connection's worker is still busy with it"
  *     RECEIPT   kind 1, run 16, state 1, log 16, idx 8, recorded_us 8, leaf 32
  *     REFUSAL   kind 1, run 16, reason (text)
+ *
+ * The only flag is of a RECORD: it was sent before on another connection, so it
+ * may be known already.
  *
  * A clerk sends the first two and gets the last two.  Nothing here trusts the
  * other end: every length is checked, everything unknown is refused.  This
@@ -48,6 +51,7 @@ enum frame_status {
 /* Borrowed from the bytes it was found in. */
 struct frame {
     enum frame_type type;
+    bool resent;
     const uint8_t *payload;
     size_t len;       /* of the payload */
     size_t whole_len; /* with the header: what to consume */
@@ -89,6 +93,9 @@ int frame_read_answer(const struct frame *frame, struct frame_answer *answer,
 
 int frame_append_record(struct buf *out, const struct entry_record *record,
                         struct err *err) ATTR_MUST_CHECK;
+/* Flags the record that begins at the start of frame, whole or not. */
+void frame_mark_resent(struct buf *frame);
+
 int frame_append_open_run(struct buf *out, const struct uuid *run_id,
                           struct err *err) ATTR_MUST_CHECK;
 int frame_append_receipt(struct buf *out, enum entry_kind kind,

@@ -126,14 +126,14 @@ write_own_take(struct logbook *book, enum entry_kind kind, json_t *facts,
 /* {log_id, size, root} of the log before, or JSON null when there is none; a
  * new reference, or NULL. */
 static json_t *
-describe_previous(struct store *store, struct err *err)
+describe_previous(struct store *store, const char *host, struct err *err)
 {
     char log_id[UUID_TEXT_LEN], hex[2 * ENTRY_HASH_LEN + 1];
     uint8_t root[ENTRY_HASH_LEN];
     struct store_log log;
     json_t *previous;
 
-    switch (store->ops->last_log(store, &log, err)) {
+    switch (store->ops->last_log(store, host, NULL, &log, err)) {
     case STORE_FAILED:
         return NULL;
     case STORE_NONE:
@@ -157,7 +157,7 @@ describe_previous(struct store *store, struct err *err)
 static int
 write_opened(struct logbook *book, const char *host, struct err *err)
 {
-    json_t *previous = describe_previous(book->store, err);
+    json_t *previous = describe_previous(book->store, host, err);
 
     if (previous == NULL)
         return -1;

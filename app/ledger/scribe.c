@@ -436,7 +436,7 @@ start(struct scribe *scribe, struct err *err)
     scribe->book = logbook_open(scribe->store, config->host, err);
     if (scribe->book == NULL)
         return -1;
-    if (desk_init(&scribe->desk, scribe->store, scribe->book,
+    if (desk_init(&scribe->desk, scribe->store, config->host, scribe->book,
                   scribe->child->board, err) == -1)
         return -1;
     return open_epoll(scribe, err);

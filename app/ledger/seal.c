@@ -213,6 +213,76 @@ seal_record(struct seal *seal, const struct entry_record *record,
     return merkle_leaf(seal->body.bytes, seal->body.len, seal->leaf_hash, err);
 }
 
+static int
+restore_uuid(const struct column_value *value, struct uuid *uuid,
+             struct err *err)
+{
+    char text[UUID_TEXT_LEN];
+
+    if (value->type == COLUMN_TEXT && value->len == sizeof(text) - 1) {
+        memcpy(text, value->text, value->len);
+        text[value->len] = '\0';
+        if (uuid_parse(text, uuid) == 0)
+            return 0;
+    }
+    return err_set(err, ERR_INVALID, "an id of the body is no UUID");
+}
+
+static int
+restore_kind(const struct column_value *value, enum entry_kind *kind,
+             struct err *err)
+{
+    for (int i = 0; i < ENTRY_KIND_COUNT; i++) {
+        const char *name = entry_kind_name((enum entry_kind)i);
+
+        if (value->type != COLUMN_TEXT || value->len != strlen(name) ||
+            memcmp(value->text, name, value->len) != 0)
+            continue;
+        *kind = (enum entry_kind)i;
+        return 0;
+    }
+    return err_set(err, ERR_INVALID, "the body is of no kind we know");
+}
+
+static int
+restore_place(struct seal *seal, struct err *err)
+{
+    const struct column_value *at = seal->columns.at;
+
+    if (at[COLUMN_IDX].type != COLUMN_INT ||
+        at[COLUMN_RECORDED_AT].type != COLUMN_INT)
+        return err_set(err, ERR_INVALID, "the body lacks its place");
+    seal->place.idx = at[COLUMN_IDX].number;
+    seal->place.recorded_unix_us = at[COLUMN_RECORDED_AT].number;
+    if (restore_kind(&at[COLUMN_KIND], &seal->kind, err) == -1 ||
+        restore_uuid(&at[COLUMN_LOG_ID], &seal->place.log_id, err) == -1)
+        return -1;
+    memset(&seal->run_id, 0, sizeof(seal->run_id));
+    if (at[COLUMN_RUN_ID].type == COLUMN_NULL)
+        return 0;
+    return restore_uuid(&at[COLUMN_RUN_ID], &seal->run_id, err);
+}
+
+int
+seal_restore(struct seal *seal, const char *body, size_t len, struct err *err)
+{
+    buf_shrink(&seal->body, KEEP_BODY_BYTES);
+    switch (buf_append(&seal->body, body, len)) {
+    case BUF_OK:
+        break;
+    case BUF_FULL:
+        return err_set(err, ERR_LIMIT, "the body is longer than %u bytes",
+                       SEAL_MAX_BODY_BYTES);
+    case BUF_NOMEM:
+        return err_set(err, ERR_NOMEM, "an entry's body");
+    }
+    if (columns_read(&seal->columns, seal->body.bytes, seal->body.len, err) ==
+            -1 ||
+        restore_place(seal, err) == -1)
+        return -1;
+    return merkle_leaf(seal->body.bytes, seal->body.len, seal->leaf_hash, err);
+}
+
 struct entry_receipt
 seal_receipt(const struct seal *seal)
 {

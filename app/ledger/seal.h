@@ -50,6 +50,12 @@ int seal_record(struct seal *seal, const struct entry_record *record,
                 const struct seal_place *place,
                 struct err *err) ATTR_MUST_CHECK;
 
+/* The same from a body that was sealed before, as a spool or an export keeps
+ * it; parts are not touched.  -1 on ERR_INVALID when it is no entry's body,
+ * ERR_LIMIT, ERR_NOMEM, ERR_SYSTEM. */
+int seal_restore(struct seal *seal, const char *body, size_t len,
+                 struct err *err) ATTR_MUST_CHECK;
+
 /* SHA-256(0x03 || salt || bytes). */
 int seal_commitment(const uint8_t salt[ENTRY_SALT_LEN], const void *bytes,
                     size_t len, uint8_t hash[ENTRY_HASH_LEN],

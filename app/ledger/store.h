@@ -2,7 +2,6 @@
  * store - where entries are kept: one interface, a file for each database.
  *
  *     store = store_lite_open(path, deadline, &err);
- *     store->ops->last_log(store, &log, &err);
  *     store->ops->write(store, seals, count, &err);
  *     store->ops->close(store);
  *
@@ -27,16 +26,40 @@ struct store;
 
 enum store_answer { STORE_FAILED = -1, STORE_NONE = 0, STORE_FOUND = 1 };
 
-/* The newest log there is, recomputed from its leaf hashes. */
+/* The newest log of a host, recomputed from its leaf hashes. */
 struct store_log {
     struct uuid log_id;
     struct merkle tree;
 };
 
+/* The version of the schema that is there, and those this program can use. */
+struct store_schema {
+    int64_t found;
+    int64_t min;
+    int64_t max;
+};
+
+/* A signed statement of a log's size and root; see checkpoint.h. */
+struct store_checkpoint {
+    struct uuid log_id;
+    int64_t size;
+    uint8_t root[ENTRY_HASH_LEN];
+    int64_t recorded_unix_us;
+    const char *note; /* its text */
+};
+
 struct store_ops {
     void (*close)(struct store *store);
 
-    /* All of them, durable, or none. */
+    /* The database answers and has a schema: which?  An attempt like any
+     * other: it may fail for a while. */
+    int (*check)(struct store *store, struct store_schema *schema,
+                 struct err *err);
+
+    /* All of them, durable, or none; one attempt, within a deadline of its own.
+     * When it fails for a reason that may heal they may be there all the same:
+     * give exactly the same entries again.  Entries that are there already are
+     * fine; another entry in the place of one is ERR_INVALID. */
     int (*write)(struct store *store, const struct seal *const *entries,
                  size_t count, struct err *err);
 
@@ -51,15 +74,23 @@ struct store_ops {
                                    enum entry_kind kind, struct buf *body,
                                    struct err *err);
 
-    enum store_answer (*last_log)(struct store *store, struct store_log *log,
-                                  struct err *err);
+    /* Of the logs that this host opened, but for the one named except, which
+     * may be NULL. */
+    enum store_answer (*last_log)(struct store *store, const char *host,
+                                  const struct uuid *except,
+                                  struct store_log *log, struct err *err);
 
-    /* Calls each() for every run accepted without an end, until it returns
-     * -1 (with err set). */
-    int (*open_runs)(struct store *store,
+    /* Calls each() for every run that was accepted in a log of this host and
+     * has no end, until it returns -1 (with err set). */
+    int (*open_runs)(struct store *store, const char *host,
                      int (*each)(void *arg, const struct uuid *run_id,
                                  struct err *err),
                      void *arg, struct err *err);
+
+    /* Durable.  One that is there already is fine. */
+    int (*write_checkpoint)(struct store *store,
+                            const struct store_checkpoint *checkpoint,
+                            struct err *err);
 };
 
 /* What every store begins with. */

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,13 +36,17 @@
     "UNION ALL SELECT " columns " FROM entry " \
     "WHERE run_id = ?1 AND kind IN ('finished', 'orphaned') AND kind = ?2 " \
     "UNION ALL SELECT " columns " FROM entry " \
-    "WHERE run_id = ?1 AND kind = 'left' AND kind = ?2"
+    "WHERE run_id = ?1 AND kind = 'left' AND kind = ?2 " \
+    "UNION ALL SELECT " columns " FROM entry " \
+    "WHERE run_id = ?1 AND kind = 'admin' AND kind = ?2"
 
 enum statement {
     INSERT_ENTRY,
     INSERT_CONTENT,
     FIND_ENTRY,
     READ_BODY,
+    LEAF_AT,
+    INSERT_CHECKPOINT,
     STATEMENT_COUNT,
 };
 
@@ -59,6 +64,37 @@ static struct store_lite *
 of_store(struct store *store)
 {
     return (struct store_lite *)store;
+}
+
+/* ---- values --------------------------------------------------------------- */
+
+static int
+read_uuid(struct lite_stmt *stmt, int column, struct uuid *uuid,
+          struct err *err)
+{
+    const char *text = lite_text(stmt, column, NULL);
+
+    if (text == NULL || uuid_parse(text, uuid) == -1)
+        return err_set(err, ERR_SYSTEM,
+                       "the ledger holds an id that is no "
+                       "UUID: run tandemctl verify");
+    return 0;
+}
+
+static int
+read_hash(struct lite_stmt *stmt, int column, uint8_t hash[ENTRY_HASH_LEN],
+          struct err *err)
+{
+    size_t len;
+    const void *bytes = lite_blob(stmt, column, &len);
+
+    if (bytes == NULL || len != ENTRY_HASH_LEN)
+        return err_set(err, ERR_SYSTEM,
+                       "the ledger holds a leaf hash of %zu "
+                       "bytes: run tandemctl verify",
+                       len);
+    memcpy(hash, bytes, ENTRY_HASH_LEN);
+    return 0;
 }
 
 /* ---- writing ----------------------------------------------------------- */
@@ -168,15 +204,57 @@ remember_place(struct store_lite *lite, const char *path, struct err *err)
     return 0;
 }
 
+/* Batches are there as a whole or not at all, so the first entry tells. */
+static enum store_answer
+is_there(struct store_lite *lite, const struct seal *entry, struct err *err)
+{
+    struct lite_stmt *stmt = lite->statements[LEAF_AT];
+    enum store_answer answer = STORE_FAILED;
+    char log_id[UUID_TEXT_LEN];
+    uint8_t leaf[ENTRY_HASH_LEN];
+    enum lite_step step;
+
+    bind_uuid(stmt, 1, &entry->place.log_id, log_id);
+    lite_bind_int(stmt, 2, entry->place.idx);
+    step = lite_step(stmt, err);
+    if (step == LITE_DONE) {
+        answer = STORE_NONE;
+    } else if (step == LITE_ROW && read_hash(stmt, 0, leaf, err) == 0) {
+        if (memcmp(leaf, entry->leaf_hash, sizeof(leaf)) == 0)
+            answer = STORE_FOUND;
+        else
+            err_set(err, ERR_INVALID,
+                    "another entry stands in place of %s:%" PRId64, log_id,
+                    entry->place.idx);
+    }
+    lite_reset(stmt);
+    return answer;
+}
+
+static int
+check(struct store *store, struct store_schema *schema, struct err *err)
+{
+    struct store_lite *lite = of_store(store);
+
+    schema->min = schema->max = SCHEMA_VERSION;
+    if (check_place(lite, err) == -1)
+        return -1;
+    return lite_exec_int(lite->db, "PRAGMA user_version", &schema->found, err);
+}
+
 static int
 write_all(struct store *store, const struct seal *const *entries, size_t count,
           struct err *err)
 {
     struct store_lite *lite = of_store(store);
+    enum store_answer there;
 
     if (check_place(lite, err) == -1 || lite_begin(lite->db, err) == -1)
         return -1;
-    for (size_t i = 0; i < count; i++)
+    there = is_there(lite, entries[0], err);
+    if (there == STORE_FAILED)
+        goto fail;
+    for (size_t i = 0; there == STORE_NONE && i < count; i++)
         if (insert_entry(lite, entries[i], err) == -1)
             goto fail;
     if (lite_commit(lite->db, err) == -1)
@@ -188,36 +266,25 @@ fail:
     return -1;
 }
 
+static int
+write_checkpoint(struct store *store, const struct store_checkpoint *checkpoint,
+                 struct err *err)
+{
+    struct store_lite *lite = of_store(store);
+    struct lite_stmt *stmt = lite->statements[INSERT_CHECKPOINT];
+    char log_id[UUID_TEXT_LEN];
+
+    if (check_place(lite, err) == -1)
+        return -1;
+    bind_uuid(stmt, 1, &checkpoint->log_id, log_id);
+    lite_bind_int(stmt, 2, checkpoint->size);
+    lite_bind_int(stmt, 3, checkpoint->recorded_unix_us);
+    lite_bind_blob(stmt, 4, checkpoint->root, ENTRY_HASH_LEN);
+    bind_str(stmt, 5, checkpoint->note);
+    return run(stmt, err);
+}
+
 /* ---- reading ----------------------------------------------------------- */
-
-static int
-read_uuid(struct lite_stmt *stmt, int column, struct uuid *uuid,
-          struct err *err)
-{
-    const char *text = lite_text(stmt, column, NULL);
-
-    if (text == NULL || uuid_parse(text, uuid) == -1)
-        return err_set(err, ERR_SYSTEM,
-                       "the ledger holds an id that is no "
-                       "UUID: run tandemctl verify");
-    return 0;
-}
-
-static int
-read_hash(struct lite_stmt *stmt, int column, uint8_t hash[ENTRY_HASH_LEN],
-          struct err *err)
-{
-    size_t len;
-    const void *bytes = lite_blob(stmt, column, &len);
-
-    if (bytes == NULL || len != ENTRY_HASH_LEN)
-        return err_set(err, ERR_SYSTEM,
-                       "the ledger holds a leaf hash of %zu "
-                       "bytes: run tandemctl verify",
-                       len);
-    memcpy(hash, bytes, ENTRY_HASH_LEN);
-    return 0;
-}
 
 /* Steps to the entry of this kind about the run; the caller resets. */
 static enum store_answer
@@ -287,17 +354,24 @@ read_body(struct store *store, const struct uuid *run_id, enum entry_kind kind,
 /* ---- the last log ------------------------------------------------------ */
 
 static enum store_answer
-find_last_log(struct store_lite *lite, struct uuid *log_id, struct err *err)
+find_last_log(struct store_lite *lite, const struct uuid *except,
+              struct uuid *log_id, struct err *err)
 {
     /* Rows are numbered as they come, so the last row is the last log's,
      * whatever the clock did in between. */
-    struct lite_stmt *stmt = lite_prepare(
-        lite->db, "SELECT log_id FROM entry ORDER BY rowid DESC LIMIT 1", err);
+    struct lite_stmt *stmt =
+        lite_prepare(lite->db,
+                     "SELECT log_id FROM entry WHERE log_id IS NOT ? "
+                     "ORDER BY rowid DESC LIMIT 1",
+                     err);
     enum store_answer answer = STORE_FAILED;
+    char text[UUID_TEXT_LEN];
     enum lite_step step;
 
     if (stmt == NULL)
         return STORE_FAILED;
+    if (except != NULL)
+        bind_uuid(stmt, 1, except, text);
     step = lite_step(stmt, err);
     if (step == LITE_DONE)
         answer = STORE_NONE;
@@ -321,15 +395,17 @@ append_leaves(struct lite_stmt *stmt, struct merkle *tree, struct err *err)
 }
 
 static enum store_answer
-last_log(struct store *store, struct store_log *log, struct err *err)
+last_log(struct store *store, const char *host, const struct uuid *except,
+         struct store_log *log, struct err *err)
 {
     struct store_lite *lite = of_store(store);
     char text[UUID_TEXT_LEN];
     struct lite_stmt *stmt;
     enum store_answer answer;
 
+    (void)host; /* the file is this host's, whatever it was called then */
     memset(log, 0, sizeof(*log));
-    answer = find_last_log(lite, &log->log_id, err);
+    answer = find_last_log(lite, except, &log->log_id, err);
     if (answer != STORE_FOUND)
         return answer;
     stmt = lite_prepare(
@@ -345,7 +421,7 @@ last_log(struct store *store, struct store_log *log, struct err *err)
 }
 
 static int
-open_runs(struct store *store,
+open_runs(struct store *store, const char *host,
           int (*each)(void *arg, const struct uuid *run_id, struct err *err),
           void *arg, struct err *err)
 {
@@ -354,6 +430,7 @@ open_runs(struct store *store,
     enum lite_step step = LITE_FAILED;
     struct uuid run_id;
 
+    (void)host;
     if (stmt == NULL)
         return -1;
     while ((step = lite_step(stmt, err)) == LITE_ROW)
@@ -429,6 +506,11 @@ prepare(struct store_lite *lite, struct err *err)
                            "VALUES (?, ?, ?, ?)",
         [FIND_ENTRY] = ENTRY_ABOUT_RUN("log_id, idx, recorded_at, leaf_hash"),
         [READ_BODY] = ENTRY_ABOUT_RUN("body"),
+        [INSERT_CHECKPOINT] =
+            "INSERT INTO checkpoint (log_id, size, recorded_at, root, note) "
+            "SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS "
+            "(SELECT 1 FROM checkpoint WHERE log_id = ?1 AND recorded_at = ?3)",
+        [LEAF_AT] = "SELECT leaf_hash FROM entry WHERE log_id = ? AND idx = ?",
     };
     int result = 0;
 
@@ -447,11 +529,13 @@ prepare(struct store_lite *lite, struct err *err)
 
 static const struct store_ops ops = {
     .close = close_lite,
+    .check = check,
     .write = write_all,
     .find = find,
     .read_body = read_body,
     .last_log = last_log,
     .open_runs = open_runs,
+    .write_checkpoint = write_checkpoint,
 };
 
 struct store *

@@ -1,8 +1,8 @@
 -- The embedded ledger, schema version 1.
 --
 -- Created by the scribe on its first start and never changed by anybody:
--- entry takes inserts only, content takes inserts and deletes (erasure);
--- open_run says nothing that entry does not say.
+-- entry and checkpoint take inserts only, content takes inserts and deletes
+-- (erasure); open_run says nothing that entry does not say.
 -- docs/LEDGER.md says what each column holds and how the hashes are computed.
 -- body stands last, so that a scan of the columns before it stays short.
 
@@ -45,6 +45,16 @@ CREATE TABLE open_run (
     run_id TEXT NOT NULL PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
+-- Signed statements of what a log was at some size.
+CREATE TABLE checkpoint (
+    log_id TEXT NOT NULL,
+    size INTEGER NOT NULL CHECK (size >= 1),
+    recorded_at INTEGER NOT NULL,
+    root BLOB NOT NULL CHECK (length(root) = 32),
+    note TEXT NOT NULL,
+    PRIMARY KEY (log_id, recorded_at)
+) STRICT;
+
 -- A run begins at most once and ends at most once.
 CREATE UNIQUE INDEX entry_accepted ON entry (run_id)
     WHERE kind = 'accepted';
@@ -54,6 +64,10 @@ CREATE UNIQUE INDEX entry_ended ON entry (run_id)
 -- A client is said to have left a run at most once.
 CREATE UNIQUE INDEX entry_left ON entry (run_id)
     WHERE kind = 'left';
+
+-- A change of the service is told at most once.
+CREATE UNIQUE INDEX entry_admin ON entry (run_id)
+    WHERE kind = 'admin';
 
 -- Pages of runs, newest first.
 CREATE INDEX entry_newest ON entry (started_at DESC, run_id DESC)
@@ -74,6 +88,16 @@ BEGIN
     SELECT raise(ABORT, 'ledger content is never changed');
 END;
 
+CREATE TRIGGER checkpoint_no_update BEFORE UPDATE ON checkpoint
+BEGIN
+    SELECT raise(ABORT, 'checkpoints are never changed');
+END;
+
+CREATE TRIGGER checkpoint_no_delete BEFORE DELETE ON checkpoint
+BEGIN
+    SELECT raise(ABORT, 'checkpoints are never deleted');
+END;
+
 -- INSERT OR REPLACE deletes what is in its way without asking the triggers
 -- above.
 CREATE TRIGGER entry_no_replace BEFORE INSERT ON entry
@@ -89,8 +113,18 @@ WHEN EXISTS (SELECT 1 FROM entry
     OR (new.kind = 'left'
         AND EXISTS (SELECT 1 FROM entry
                     WHERE run_id = new.run_id AND kind = 'left'))
+    OR (new.kind = 'admin'
+        AND EXISTS (SELECT 1 FROM entry
+                    WHERE run_id = new.run_id AND kind = 'admin'))
 BEGIN
     SELECT raise(ABORT, 'the ledger has this entry already');
+END;
+
+CREATE TRIGGER checkpoint_no_replace BEFORE INSERT ON checkpoint
+WHEN EXISTS (SELECT 1 FROM checkpoint
+             WHERE log_id = new.log_id AND recorded_at = new.recorded_at)
+BEGIN
+    SELECT raise(ABORT, 'the ledger has this checkpoint already');
 END;
 
 CREATE TRIGGER content_no_replace BEFORE INSERT ON content

@@ -14,7 +14,7 @@
 
 #define WAIT_MS         5000
 #define USUAL_START     "2026-01-31T23:59:59.123456Z"
-#define MAX_TRIGGERS    8
+#define MAX_TRIGGERS    16
 #define MAX_TRIGGER_SQL 1024
 
 static void
