@@ -19,6 +19,7 @@
 static const char *const provider_words[] = { "auto", "vertex", "gemini",
                                               "openai", NULL };
 static const char *const events_words[] = { "classic", "staged", "both", NULL };
+static const char *const audit_words[] = { "spool", "closed", NULL };
 static const char *const failure_words[] = { "salvage", "cancel", NULL };
 static const char *const level_words[] = { "DEBUG", "INFO", "WARNING", "ERROR",
                                            NULL };
@@ -76,6 +77,19 @@ static const struct conf_option options[] = {
       "Group of the two FastCGI sockets: the web server's; empty keeps ours" },
     TEXT("SOCKET_USERS", socket_users, "www-data",
          "Users besides root and ourselves who may connect, by comma"),
+
+    { "AUDIT_POLICY", CONF_CHOICE, AT(audit_policy), "spool", 0, 0,
+      audit_words, CONF_NEEDS_RESTART,
+      "While the database is away: spool records on this host's disk, or stay "
+      "closed to new queries" },
+    { "SPOOL_DIR", CONF_STRING, AT(spool_dir), "", 0, TEXT_MAX_BYTES, NULL,
+      CONF_NEEDS_RESTART, "Folder of the spool; empty: STATE_DIR/spool" },
+    COUNT("SPOOL_MAX_BYTES", spool_max_bytes, "1073741824", 1048576,
+          1099511627776, CONF_NEEDS_RESTART, "Largest size of the spool"),
+    COUNT("SPOOL_RESERVE_BYTES", spool_reserve_bytes, "67108864", 0,
+          1099511627776, CONF_NEEDS_RESTART,
+          "New queries are refused when the spool or its disk has no more room "
+          "than this; queries under way may use it"),
 
     COUNT("STREAM_WORKERS_MIN", stream_workers_min, "4", 1, 4096, 0,
           "Stream workers kept even when idle"),
@@ -262,6 +276,9 @@ check_whole(const struct config *config, struct err *err)
     if (config->stream_workers_min > config->stream_workers_max)
         return err_set(err, ERR_INVALID,
                        "STREAM_WORKERS_MIN is above STREAM_WORKERS_MAX");
+    if (config->spool_reserve_bytes >= config->spool_max_bytes)
+        return err_set(err, ERR_INVALID,
+                       "SPOOL_RESERVE_BYTES is not below SPOOL_MAX_BYTES");
     if (config->audit_share_ms * 2 > config->run_deadline_ms)
         return err_set(err, ERR_INVALID,
                        "AUDIT_SHARE_S is more than half of RUN_DEADLINE_S");
@@ -316,4 +333,12 @@ const char *
 config_ledger_path(struct config *config)
 {
     return arena_printf(&config->arena, "%s/ledger.db", config->state_dir);
+}
+
+const char *
+config_spool_path(struct config *config)
+{
+    if (is_set(config->spool_dir))
+        return config->spool_dir;
+    return arena_printf(&config->arena, "%s/spool", config->state_dir);
 }

@@ -26,6 +26,8 @@ enum config_provider {
     CONFIG_PROVIDER_OPENAI,
 };
 
+enum config_audit { CONFIG_AUDIT_SPOOL, CONFIG_AUDIT_CLOSED };
+
 enum config_events { CONFIG_CLASSIC, CONFIG_STAGED, CONFIG_BOTH };
 
 /* What each of the two models may have of its own. */
@@ -51,6 +53,12 @@ struct config {
     const char *socket_mode;
     const char *socket_group;
     const char *socket_users;
+
+    /* the record */
+    int audit_policy; /* enum config_audit */
+    const char *spool_dir;
+    int64_t spool_max_bytes;
+    int64_t spool_reserve_bytes;
 
     /* processes */
     int64_t stream_workers_min;
@@ -111,7 +119,8 @@ struct config *config_load(const char *path, char **environment,
                            struct err *err) ATTR_MUST_CHECK;
 void config_free(struct config *config); /* NULL is fine */
 
-/* The SQLite ledger of this configuration. */
+/* The SQLite ledger of this configuration, and its spool.  NULL on ERR_NOMEM. */
 const char *config_ledger_path(struct config *config) ATTR_MUST_CHECK;
+const char *config_spool_path(struct config *config) ATTR_MUST_CHECK;
 
 #endif

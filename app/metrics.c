@@ -31,6 +31,8 @@ static const char *const audit_labels[] = {
     "kind=\"left\"",       "kind=\"orphaned\"", "kind=\"log_closed\"",
     "kind=\"log_linked\"", "kind=\"admin\""
 };
+static const char *const schema_labels[] = { "which=\"found\"", "which=\"min\"",
+                                             "which=\"max\"" };
 static const char *const auth_labels[] = { "reason=\"missing\"",
                                            "reason=\"wrong\"" };
 static const char *const restart_labels[] = { "reason=\"orderly\"",
@@ -181,9 +183,35 @@ const struct counters_family metrics_families[METRICS_FAMILY_COUNT] = {
                                  "Time of one commit of waiting records",
                                  COUNTERS_HISTOGRAM, BOUNDS(audit_bounds_us),
                                  .scale = 1e-6 },
+    [METRICS_AUDIT_SPOOLED] = { "audit_spooled_total",
+                                "Entries that became durable in the spool",
+                                COUNTERS_COUNTER, .labels = NULL },
+    [METRICS_AUDIT_REPLAYED] = { "audit_replayed_total",
+                                 "Entries committed from the spool",
+                                 COUNTERS_COUNTER, .labels = NULL },
+    [METRICS_AUDIT_FAILURES] = { "audit_failures_total",
+                                 "Attempts at the database that failed",
+                                 COUNTERS_COUNTER, .labels = NULL },
     [METRICS_LEDGER_FAILING] = { "ledger_failing",
-                                 "1 while the ledger takes no records",
+                                 "1 while the ledger takes no new runs",
                                  COUNTERS_GAUGE, .labels = NULL },
+    [METRICS_LEDGER_AWAY] = { "ledger_away",
+                              "1 while the database is left alone after "
+                              "failures",
+                              COUNTERS_GAUGE, .labels = NULL },
+    [METRICS_LEDGER_SCHEMA] = { "ledger_schema_version",
+                                "Version of the schema that is there (0: not "
+                                "known yet), and those that will do",
+                                COUNTERS_GAUGE, LABELS(schema_labels) },
+    [METRICS_SPOOL_BATCHES] = { "audit_spool_files",
+                                "Batches in the spool that wait for the "
+                                "database",
+                                COUNTERS_GAUGE, .labels = NULL },
+    [METRICS_SPOOL_BYTES] = { "audit_spool_bytes", "Size of these batches",
+                              COUNTERS_GAUGE, .labels = NULL },
+    [METRICS_SPOOL_SET_ASIDE] = { "audit_spool_set_aside_files",
+                                  "Batches that the database will not take",
+                                  COUNTERS_GAUGE, .labels = NULL },
     [METRICS_AUTH_FAILURES] = { "auth_failures_total",
                                 "Requests without the right API key",
                                 COUNTERS_COUNTER, LABELS(auth_labels) },
@@ -257,10 +285,32 @@ metrics_is_draining(void)
     return is_raised(METRICS_DRAINING);
 }
 
-bool
-metrics_ledger_is_failing(void)
+static int64_t
+gauge(enum metrics_family family, size_t label)
 {
-    return is_raised(METRICS_LEDGER_FAILING);
+    return set != NULL ? (int64_t)counters_get(set, family, label) : 0;
+}
+
+struct metrics_ledger
+metrics_ledger(void)
+{
+    return (struct metrics_ledger){
+        .failing = is_raised(METRICS_LEDGER_FAILING),
+        .away = is_raised(METRICS_LEDGER_AWAY),
+        .schema_found = gauge(METRICS_LEDGER_SCHEMA, 0),
+        .schema_min = gauge(METRICS_LEDGER_SCHEMA, 1),
+        .schema_max = gauge(METRICS_LEDGER_SCHEMA, 2),
+        .spool_batches = gauge(METRICS_SPOOL_BATCHES, 0),
+        .set_aside = gauge(METRICS_SPOOL_SET_ASIDE, 0),
+    };
+}
+
+bool
+metrics_schema_fits(const struct metrics_ledger *ledger)
+{
+    return ledger->schema_found == 0 ||
+           (ledger->schema_found >= ledger->schema_min &&
+            ledger->schema_found <= ledger->schema_max);
 }
 
 static size_t

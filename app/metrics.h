@@ -33,7 +33,15 @@ enum metrics_family {
     METRICS_REDACTIONS,   /* enum metrics_redaction */
     METRICS_AUDIT_WRITES, /* enum entry_kind of the ledger */
     METRICS_AUDIT_DURATION,
+    METRICS_AUDIT_SPOOLED,
+    METRICS_AUDIT_REPLAYED,
+    METRICS_AUDIT_FAILURES,
     METRICS_LEDGER_FAILING,
+    METRICS_LEDGER_AWAY,
+    METRICS_LEDGER_SCHEMA, /* found, min, max */
+    METRICS_SPOOL_BATCHES,
+    METRICS_SPOOL_BYTES,
+    METRICS_SPOOL_SET_ASIDE,
     METRICS_AUTH_FAILURES, /* enum metrics_auth */
     METRICS_OVERLOADED,
     METRICS_WORKER_RESTARTS, /* enum metrics_restart */
@@ -106,9 +114,24 @@ void metrics_add(enum metrics_family family, size_t label, uint64_t amount);
 void metrics_observe(enum metrics_family family, size_t label, int64_t value);
 void metrics_gauge(enum metrics_family family, size_t label, int64_t value);
 
-/* The service is on its way out; the ledger takes no records now. */
+/* The service is on its way out. */
 bool metrics_is_draining(void);
-bool metrics_ledger_is_failing(void);
+
+/* What the scribe last said of the ledger. */
+struct metrics_ledger {
+    bool failing;         /* no run may begin */
+    bool away;            /* the database is left alone for a while */
+    int64_t schema_found; /* 0: not known yet */
+    int64_t schema_min;
+    int64_t schema_max;
+    int64_t spool_batches; /* that wait for the database */
+    int64_t set_aside;     /* that it will not take */
+};
+
+struct metrics_ledger metrics_ledger(void);
+
+/* The database has a schema that this program can use, or none was seen. */
+bool metrics_schema_fits(const struct metrics_ledger *ledger);
 
 /* One answered HTTP request; a status outside the list counts as 500. */
 void metrics_http(enum metrics_route route, int status, int64_t took_us);

@@ -18,7 +18,7 @@ status_of(const struct jsonw *json, bool good)
 static bool
 ledger_is_served(const struct control_config *config)
 {
-    return !metrics_ledger_is_failing() &&
+    return !metrics_ledger().failing &&
            board_count(config->board, config->scribe_pool,
                        1u << BOARD_IDLE | 1u << BOARD_BUSY) > 0;
 }
@@ -64,6 +64,30 @@ write_workers(struct jsonw *json, const struct control_config *config)
     jsonw_end_object(json);
 }
 
+static void
+write_schema(struct jsonw *json, const struct metrics_ledger *ledger)
+{
+    jsonw_object(json, "schema");
+    jsonw_int(json, "found", ledger->schema_found);
+    jsonw_int(json, "min", ledger->schema_min);
+    jsonw_int(json, "max", ledger->schema_max);
+    jsonw_end_object(json);
+}
+
+static void
+write_ledger(struct jsonw *json, bool available)
+{
+    const struct metrics_ledger ledger = metrics_ledger();
+
+    jsonw_object(json, "ledger");
+    jsonw_bool(json, "available", available);
+    jsonw_bool(json, "database_away", ledger.away);
+    jsonw_int(json, "spool_files", ledger.spool_batches);
+    jsonw_int(json, "set_aside_files", ledger.set_aside);
+    write_schema(json, &ledger);
+    jsonw_end_object(json);
+}
+
 int
 pages_health(const struct control_config *config, struct buf *out)
 {
@@ -89,9 +113,7 @@ pages_health(const struct control_config *config, struct buf *out)
     write_provider(&json, "vertex_ai", &both);
     write_provider(&json, "flash", &flash);
     write_provider(&json, "pro", &pro);
-    jsonw_object(&json, "ledger");
-    jsonw_bool(&json, "available", ledger);
-    jsonw_end_object(&json);
+    write_ledger(&json, ledger);
     write_workers(&json, config);
     jsonw_end_object(&json);
     jsonw_end_object(&json);
@@ -117,19 +139,26 @@ pages_readyz(const struct control_config *config, struct buf *out)
                           provider_look(MODEL_PRO).worth_trying;
     const bool ledger = ledger_is_served(config);
     const bool staying = !metrics_is_draining();
+    const struct metrics_ledger view = metrics_ledger();
+    const bool schema = metrics_schema_fits(&view);
+    const bool ready = provider && ledger && schema && staying;
     struct jsonw json;
 
     jsonw_init(&json, out);
     jsonw_object(&json, NULL);
-    jsonw_bool(&json, "ready", provider && ledger && staying);
+    jsonw_bool(&json, "ready", ready);
     jsonw_array(&json, "failed");
     if (!provider)
         jsonw_string(&json, NULL, "provider");
     if (!ledger)
         jsonw_string(&json, NULL, "ledger");
+    if (!schema)
+        jsonw_string(&json, NULL, "schema");
     if (!staying)
         jsonw_string(&json, NULL, "draining");
     jsonw_end_array(&json);
+    if (!schema)
+        write_schema(&json, &view);
     jsonw_end_object(&json);
-    return status_of(&json, provider && ledger && staying);
+    return status_of(&json, ready);
 }

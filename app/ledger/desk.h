@@ -1,12 +1,13 @@
 /*
  * desk - where records are decided on, and open runs are looked after.
  *
- *     desk_init(&desk, store, book, board);
+ *     desk_init(&desk, vault, book, board);
  *     desk_record(desk, link, &frame)    into the batch, answered at once, or to
  *                                        be brought again later
  *     desk_open_run(desk, link, &run)    a connection claims a run
  *     desk_link_gone(desk, link)         its run is unclaimed now
  *     desk_check_runs(desk)              every DESK_CHECK_MS: orphans?
+ *     desk_catch_up(desk)                what the database knows of before
  *     desk_flush(desk)                   writes the batch, answers everybody
  *     desk_close(&desk);
  *
@@ -15,11 +16,14 @@
  * run that no connection claims and no living worker shows on the board, in two
  * checks in a row, is orphaned.
  *
- * A record that the store cannot write for a reason that may heal stays on its
- * link and is tried again, with pauses, for as long as its clerk waits; that of
- * a run which has ended is written even when its clerk has given up.
+ * A batch that cannot be made durable yet is held: its records stay on their
+ * links, whether their clerks wait or not, and nothing else is written before.
  *
- * Frames given to desk_record() are borrowed until desk_flush().
+ * A scribe that starts while the database is away does not know what was
+ * written before.  It believes clerks who name their runs, and lets records
+ * that were sent before wait until it can ask.
+ *
+ * Frames given to desk_record() are borrowed until desk_flush() is done.
  */
 #ifndef LEDGER_DESK_H
 #define LEDGER_DESK_H
@@ -34,7 +38,7 @@
 #include "ledger/link.h"
 #include "ledger/logbook.h"
 #include "ledger/runs.h"
-#include "ledger/store.h"
+#include "ledger/vault.h"
 #include "prefork/board.h"
 
 #define DESK_MAX_BATCH_BYTES (32u << 20) /* begun batches may pass it once */
@@ -43,12 +47,12 @@
 /* What desk_flush() tells those who count. */
 struct desk_tally {
     size_t written[ENTRY_KIND_COUNT];
-    int64_t commit_us;
-    bool failed; /* the store would not */
+    size_t spooled;    /* of these */
+    int64_t commit_us; /* 0: nothing was written */
 };
 
 struct desk_item {
-    struct link *link; /* NULL for the scribe's own: an orphan */
+    struct link *link; /* NULL for the scribe's own */
     struct frame_record from;
     struct frame frame; /* to pass on the link afterwards */
     json_t *facts;
@@ -56,17 +60,21 @@ struct desk_item {
 
 /* Open because the scribe embeds it. */
 struct desk {
-    struct store *store;       /* borrowed */
+    struct vault *vault;       /* borrowed */
     struct logbook *book;      /* borrowed */
     const struct board *board; /* borrowed */
     struct runs *runs;
+    bool caught_up;              /* with what the database knows */
+    int64_t quiet_until_mono_ms; /* no orphans before: one failed */
+
+    /* The batch.  results[] below done_count are settled. */
     struct desk_item items[LOGBOOK_MAX_BATCH];
+    struct logbook_result results[LOGBOOK_MAX_BATCH];
     size_t item_count;
     size_t item_bytes;
-    int64_t quiet_until_mono_ms; /* no orphans before: the store failed */
-    bool store_is_failing;       /* records wait on their links meanwhile */
-    int64_t pause_ms;            /* between two attempts; doubles */
-    int64_t retry_mono_ms;       /* no attempt before */
+    size_t done_count;
+    bool singly; /* one of them is at fault */
+    int64_t begin_mono_us;
 };
 
 enum desk_decision {
@@ -76,10 +84,9 @@ enum desk_decision {
     DESK_BAD,      /* not our language: close the connection */
 };
 
-/* Reads the runs that earlier scribes left open. */
-int desk_init(struct desk *desk, struct store *store, const char *host,
-              struct logbook *book, const struct board *board,
-              struct err *err) ATTR_MUST_CHECK;
+/* Reads the runs that earlier scribes left open, as far as they are known. */
+int desk_init(struct desk *desk, struct vault *vault, struct logbook *book,
+              const struct board *board, struct err *err) ATTR_MUST_CHECK;
 void desk_close(struct desk *desk);
 
 enum desk_decision desk_record(struct desk *desk, struct link *link,
@@ -89,13 +96,16 @@ void desk_open_run(struct desk *desk, struct link *link,
                    const struct uuid *run_id);
 void desk_link_gone(struct desk *desk, struct link *link);
 
-/* The store would not write: leave the records where they are until then.  0
- * when there is nothing to wait for. */
-int64_t desk_retry_mono_ms(const struct desk *desk);
+/* The batch waits for desk_flush() to be called again. */
+bool desk_is_holding(const struct desk *desk);
 
 /* Puts orphans into the batch. */
 void desk_check_runs(struct desk *desk);
 bool desk_has_unclaimed(const struct desk *desk);
+
+/* Once the database answers: takes over the open runs it knows of, and links
+ * the log to the one before. */
+void desk_catch_up(struct desk *desk);
 
 struct desk_tally desk_flush(struct desk *desk);
 

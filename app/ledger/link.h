@@ -28,8 +28,9 @@
 
 /* Open: the scribe's lists run through it. */
 struct link {
-    int fd;          /* owned */
-    struct run *run; /* the one this connection claims, or NULL */
+    int fd;                   /* owned */
+    struct run *run;          /* the one this connection claims, or NULL */
+    struct uuid finished_run; /* the last that ended on it; zero: none */
     struct buf in;
     struct buf out;
     bool gone;

@@ -9,131 +9,139 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "ledger/merkle.h"
 #include "ledger/seal.h"
+#include "ledger/vault.h"
+#include "sys/fd.h"
 #include "sys/log.h"
 
+#define OPEN_MS 15000 /* longer than all attempts before the spool's turn */
+
 struct logbook {
-    struct store *store; /* borrowed */
+    struct vault *vault; /* borrowed */
     struct uuid log_id;
-    struct merkle tree; /* its size is the next idx */
+    struct merkle tree; /* of what is durable; its size is the next idx */
     int64_t kind_counts[ENTRY_KIND_COUNT];
+    bool linked; /* to the log before, or there is none */
+
+    /* The batch that is being written. */
     struct seal seals[LOGBOOK_MAX_BATCH];
+    const struct seal *entries[LOGBOOK_MAX_BATCH];
+    size_t entry_count;
+    struct merkle next_tree;
+    bool holding;
+
+    /* log_closed, from its first attempt on. */
+    json_t *closing_facts;
+    struct logbook_result closing_result;
 };
 
 /* ---- writing ----------------------------------------------------------- */
 
-/* Seals what can be sealed, one after the other from the next idx on, and adds
- * the leaves to *tree.  Returns how many; entries[i] is of records[i] when
- * there is one. */
-static size_t
+/* Seals what can be sealed, one after the other from the next idx on. */
+static void
 seal_all(struct logbook *book, const struct entry_record *records, size_t count,
-         struct merkle *tree, const struct seal **entries,
          struct logbook_result *results)
 {
     const int64_t now_unix_us = clock_unix_us();
-    size_t sealed_count = 0;
 
+    book->entry_count = 0;
+    book->next_tree = book->tree;
     for (size_t i = 0; i < count; i++) {
         struct seal *seal = &book->seals[i];
         const struct seal_place place = { .log_id = book->log_id,
-                                          .idx = tree->size,
+                                          .idx = book->next_tree.size,
                                           .recorded_unix_us = now_unix_us };
 
         results[i] = (struct logbook_result){ .written = false };
         if (seal_record(seal, &records[i], &place, &results[i].err) == 0 &&
-            merkle_append(tree, seal->leaf_hash, &results[i].err) == 0)
-            entries[sealed_count++] = seal;
+            merkle_append(&book->next_tree, seal->leaf_hash, &results[i].err) ==
+                0)
+            book->entries[book->entry_count++] = seal;
     }
-    return sealed_count;
 }
 
-/* All that could be sealed in one transaction.  -1 when the store would not. */
-static int
-write_together(struct logbook *book, const struct entry_record *records,
-               size_t count, struct logbook_result *results, struct err *err)
+static void
+note_written(struct logbook *book, const struct entry_record *records,
+             size_t count, struct logbook_result *results,
+             enum entry_state state)
 {
-    const struct seal *entries[LOGBOOK_MAX_BATCH];
-    struct merkle tree = book->tree;
-    const size_t sealed_count =
-        seal_all(book, records, count, &tree, entries, results);
-
-    if (sealed_count == 0)
-        return 0;
-    if (book->store->ops->write(book->store, entries, sealed_count, err) == -1)
-        return -1;
-    book->tree = tree;
+    book->tree = book->next_tree;
     for (size_t i = 0; i < count; i++) {
         if (results[i].err.kind != ERR_NONE)
             continue;
         results[i].written = true;
         results[i].receipt = seal_receipt(&book->seals[i]);
+        results[i].receipt.state = state;
         book->kind_counts[records[i].kind]++;
-    }
-    return 0;
-}
-
-static void
-write_singly(struct logbook *book, const struct entry_record *records,
-             size_t count, struct logbook_result *results)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct err err = { 0 };
-
-        if (write_together(book, &records[i], 1, &results[i], &err) == -1)
-            results[i].err = err;
+        if (records[i].kind == ENTRY_LOG_LINKED)
+            book->linked = true;
     }
 }
 
-void
+enum logbook_outcome
 logbook_write(struct logbook *book, const struct entry_record *records,
-              size_t count, struct logbook_result *results)
+              size_t count, struct logbook_result *results, struct err *err)
 {
-    struct err err = { 0 };
+    enum vault_outcome outcome = VAULT_COMMITTED;
 
     assert(count <= LOGBOOK_MAX_BATCH);
-    if (write_together(book, records, count, results, &err) == 0)
-        return;
-    if (err.kind == ERR_INVALID || err.kind == ERR_LIMIT) {
-        write_singly(book, records, count, results);
-        return;
+    if (!book->holding)
+        seal_all(book, records, count, results);
+    if (book->entry_count > 0)
+        outcome =
+            vault_write(book->vault, book->entries, book->entry_count, err);
+    book->holding = outcome == VAULT_HELD;
+    switch (outcome) {
+    case VAULT_HELD:
+        return LOGBOOK_HELD;
+    case VAULT_BLAMED:
+        return LOGBOOK_BLAMED;
+    case VAULT_COMMITTED:
+        note_written(book, records, count, results, ENTRY_COMMITTED);
+        break;
+    case VAULT_SPOOLED:
+        note_written(book, records, count, results, ENTRY_SPOOLED);
+        break;
     }
-    for (size_t i = 0; i < count; i++)
-        if (results[i].err.kind == ERR_NONE)
-            results[i].err = err;
+    return LOGBOOK_WRITTEN;
 }
 
-/* An entry about the log itself.  Takes over facts. */
-static int
-write_own_take(struct logbook *book, enum entry_kind kind, json_t *facts,
-               struct err *err)
+bool
+logbook_is_holding(const struct logbook *book)
+{
+    return book->holding;
+}
+
+/* One attempt at an entry about the log itself. */
+static enum logbook_outcome
+write_own(struct logbook *book, enum entry_kind kind, const json_t *facts,
+          struct logbook_result *result, struct err *err)
 {
     const struct entry_record record = { .kind = kind, .facts = facts };
-    struct logbook_result result = { .written = false };
+    enum logbook_outcome outcome = logbook_write(book, &record, 1, result, err);
 
-    if (facts == NULL)
-        return err_set(err, ERR_NOMEM, "%s entry", entry_kind_name(kind));
-    logbook_write(book, &record, 1, &result);
-    json_decref(facts);
-    if (!result.written)
-        return err_set(err, result.err.kind, "%s: %s", entry_kind_name(kind),
-                       result.err.text);
-    return 0;
+    if (outcome == LOGBOOK_WRITTEN && !result->written) {
+        err_set(err, result->err.kind, "%s", result->err.text);
+        outcome = LOGBOOK_BLAMED;
+    }
+    if (outcome == LOGBOOK_BLAMED)
+        err_prefix(err, "%s", entry_kind_name(kind));
+    return outcome;
 }
 
-/* ---- opening and closing ----------------------------------------------- */
+/* ---- the log before ---------------------------------------------------- */
 
 /* {log_id, size, root} of the log before, or JSON null when there is none; a
  * new reference, or NULL. */
 static json_t *
-describe_previous(struct store *store, const char *host, struct err *err)
+describe_previous(const struct logbook *book, struct err *err)
 {
     char log_id[UUID_TEXT_LEN], hex[2 * ENTRY_HASH_LEN + 1];
     uint8_t root[ENTRY_HASH_LEN];
     struct store_log log;
     json_t *previous;
 
-    switch (store->ops->last_log(store, host, NULL, &log, err)) {
+    switch (vault_last_log(book->vault, &book->log_id, &log, err)) {
     case STORE_FAILED:
         return NULL;
     case STORE_NONE:
@@ -150,25 +158,79 @@ describe_previous(struct store *store, const char *host, struct err *err)
     previous = json_pack("{s:s, s:I, s:s}", "log_id", log_id, "size",
                          (json_int_t)log.tree.size, "root", hex);
     if (previous == NULL)
-        err_set(err, ERR_NOMEM, "log_opened entry");
+        err_set(err, ERR_NOMEM, "description of a log");
     return previous;
+}
+
+json_t *
+logbook_link_facts(struct logbook *book, struct err *err)
+{
+    json_t *previous, *facts;
+
+    if (book->linked)
+        return json_null();
+    previous = describe_previous(book, err);
+    if (previous == NULL)
+        return NULL;
+    if (json_is_null(previous)) {
+        book->linked = true;
+        return previous;
+    }
+    facts = json_pack("{s:o}", "previous", previous);
+    if (facts == NULL)
+        err_set(err, ERR_NOMEM, "log_linked entry");
+    return facts;
+}
+
+/* ---- opening and closing ----------------------------------------------- */
+
+/* A new object, or NULL. */
+static json_t *
+opened_facts(struct logbook *book, const char *host, struct err *err)
+{
+    json_t *previous = json_null();
+    json_t *facts;
+
+    book->linked = vault_is_clear(book->vault);
+    if (book->linked)
+        previous = describe_previous(book, err);
+    if (previous == NULL)
+        return NULL;
+    facts = json_pack("{s:s, s:o, s:b, s:i}", "host", host, "previous",
+                      previous, "previous_known", book->linked ? 1 : 0,
+                      "scribe_pid", (int)getpid());
+    if (facts == NULL)
+        err_set(err, ERR_NOMEM, "log_opened entry");
+    return facts;
 }
 
 static int
 write_opened(struct logbook *book, const char *host, struct err *err)
 {
-    json_t *previous = describe_previous(book->store, host, err);
+    const int64_t end_by_mono_ms = clock_mono_ms() + OPEN_MS;
+    json_t *facts = opened_facts(book, host, err);
+    enum logbook_outcome outcome = LOGBOOK_BLAMED;
 
-    if (previous == NULL)
-        return -1;
-    return write_own_take(book, ENTRY_LOG_OPENED,
-                          json_pack("{s:s, s:o, s:i}", "host", host, "previous",
-                                    previous, "scribe_pid", (int)getpid()),
-                          err);
+    while (facts != NULL) {
+        struct logbook_result result;
+        struct err why = { 0 };
+
+        outcome = write_own(book, ENTRY_LOG_OPENED, facts, &result, &why);
+        if (outcome == LOGBOOK_WRITTEN)
+            break;
+        if (outcome == LOGBOOK_BLAMED || clock_mono_ms() >= end_by_mono_ms) {
+            err_set(err, why.kind != ERR_NONE ? why.kind : ERR_SYSTEM, "%s",
+                    why.text);
+            break;
+        }
+        fd_wait(-1, 0, vault_retry_mono_ms(book->vault));
+    }
+    json_decref(facts);
+    return outcome == LOGBOOK_WRITTEN ? 0 : -1;
 }
 
 struct logbook *
-logbook_open(struct store *store, const char *host, struct err *err)
+logbook_open(struct vault *vault, const char *host, struct err *err)
 {
     struct logbook *book = calloc(1, sizeof(*book));
     char log_id[UUID_TEXT_LEN];
@@ -177,7 +239,7 @@ logbook_open(struct store *store, const char *host, struct err *err)
         err_set(err, ERR_NOMEM, "logbook");
         return NULL;
     }
-    book->store = store;
+    book->vault = vault;
     for (size_t i = 0; i < LOGBOOK_MAX_BATCH; i++)
         seal_init(&book->seals[i]);
     if (uuid_v7_new(&book->log_id, err) == -1 ||
@@ -197,31 +259,67 @@ logbook_free(struct logbook *book)
         return;
     for (size_t i = 0; i < LOGBOOK_MAX_BATCH; i++)
         seal_close(&book->seals[i]);
+    json_decref(book->closing_facts);
     free(book);
+}
+
+const struct merkle *
+logbook_tree(const struct logbook *book)
+{
+    return &book->tree;
+}
+
+const struct uuid *
+logbook_id(const struct logbook *book)
+{
+    return &book->log_id;
+}
+
+/* A new object, or NULL. */
+static json_t *
+closed_facts(const struct logbook *book, struct err *err)
+{
+    const int64_t *counts = book->kind_counts;
+    char hex[2 * ENTRY_HASH_LEN + 1];
+    uint8_t root[ENTRY_HASH_LEN];
+    json_t *facts;
+
+    if (merkle_root(&book->tree, root, err) == -1)
+        return NULL;
+    str_to_hex(root, sizeof(root), hex);
+    facts = json_pack("{s:I, s:s, s:{s:I, s:I, s:I, s:I}}", "size",
+                      (json_int_t)book->tree.size, "root", hex, "entries",
+                      "accepted", (json_int_t)counts[ENTRY_ACCEPTED],
+                      "finished", (json_int_t)counts[ENTRY_FINISHED], "left",
+                      (json_int_t)counts[ENTRY_LEFT], "orphaned",
+                      (json_int_t)counts[ENTRY_ORPHANED]);
+    if (facts == NULL)
+        err_set(err, ERR_NOMEM, "log_closed entry");
+    return facts;
 }
 
 int
 logbook_close(struct logbook *book, struct err *err)
 {
-    char log_id[UUID_TEXT_LEN], hex[2 * ENTRY_HASH_LEN + 1];
-    const int64_t size = book->tree.size;
-    const int64_t *counts = book->kind_counts;
-    uint8_t root[ENTRY_HASH_LEN];
-    json_t *facts;
+    char log_id[UUID_TEXT_LEN];
 
-    if (merkle_root(&book->tree, root, err) == -1)
+    if (book->closing_facts == NULL && book->holding)
+        return err_set(err, ERR_SYSTEM, "entries are still being written");
+    if (book->closing_facts == NULL)
+        book->closing_facts = closed_facts(book, err);
+    if (book->closing_facts == NULL)
         return -1;
-    str_to_hex(root, sizeof(root), hex);
-    facts = json_pack("{s:I, s:s, s:{s:I, s:I, s:I, s:I}}", "size",
-                      (json_int_t)size, "root", hex, "entries", "accepted",
-                      (json_int_t)counts[ENTRY_ACCEPTED], "finished",
-                      (json_int_t)counts[ENTRY_FINISHED], "left",
-                      (json_int_t)counts[ENTRY_LEFT], "orphaned",
-                      (json_int_t)counts[ENTRY_ORPHANED]);
-    if (write_own_take(book, ENTRY_LOG_CLOSED, facts, err) == -1)
+    switch (write_own(book, ENTRY_LOG_CLOSED, book->closing_facts,
+                      &book->closing_result, err)) {
+    case LOGBOOK_WRITTEN:
+        break;
+    case LOGBOOK_HELD:
+        return err_set(err, ERR_SYSTEM, "log_closed waits for the database");
+    case LOGBOOK_BLAMED:
         return -1;
+    }
     uuid_format(&book->log_id, log_id);
-    log_info("ledger_log_closed", "log_id=%s size=%" PRId64 " root=%s", log_id,
-             size, hex);
+    log_info("ledger_log_closed", "log_id=%s size=%" PRId64, log_id,
+             book->tree.size);
     return 0;
 }

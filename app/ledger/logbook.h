@@ -1,13 +1,15 @@
 /*
- * logbook - the log this scribe writes: numbers, seals and stores its entries.
+ * logbook - the log this scribe writes: numbers, seals and keeps its entries.
  *
- *     book = logbook_open(store, host, &err);        writes log_opened
- *     logbook_write(book, records, count, results);  as often as needed
+ *     book = logbook_open(vault, host, &err);        writes log_opened
+ *     logbook_write(book, records, count, results, &err);   as often as needed
  *     logbook_close(book, &err);                     writes log_closed
  *     logbook_free(book);                            without it: a crash
  *
  * One log per life of a scribe.  Its first entry names the log before it, with
- * size and root, so that the logs of a ledger form a chain.
+ * size and root, so that the logs of a host form a chain.  A log that begins
+ * while the database is away cannot know: it says so, and an entry log_linked
+ * names the log before as soon as the database is there.
  */
 #ifndef LEDGER_LOGBOOK_H
 #define LEDGER_LOGBOOK_H
@@ -16,14 +18,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/attr.h"
 #include "base/err.h"
 #include "ledger/entry.h"
-#include "ledger/store.h"
+#include "ledger/merkle.h"
 
 #define LOGBOOK_MAX_BATCH 256
 
 struct logbook;
+struct vault;
 
 /* What became of one record. */
 struct logbook_result {
@@ -32,18 +37,38 @@ struct logbook_result {
     struct err err;               /* when not */
 };
 
-/* The store is borrowed.  NULL when log_opened could not be written. */
-struct logbook *logbook_open(struct store *store, const char *host,
+enum logbook_outcome {
+    LOGBOOK_WRITTEN, /* results say what, record by record */
+    LOGBOOK_HELD,    /* the same records and results again, later */
+    LOGBOOK_BLAMED,  /* one is at fault, none was written: try each alone */
+};
+
+/* The vault is borrowed.  NULL when log_opened could not be written. */
+struct logbook *logbook_open(struct vault *vault, const char *host,
                              struct err *err) ATTR_MUST_CHECK;
 void logbook_free(struct logbook *book); /* NULL is fine */
 
-/* Writes up to LOGBOOK_MAX_BATCH records in one transaction.  When the store
- * blames the entries, each is tried alone, so that one bad record does no harm
- * to the others; when the store itself fails, all have failed. */
-void logbook_write(struct logbook *book, const struct entry_record *records,
-                   size_t count, struct logbook_result *results);
+/* Writes up to LOGBOOK_MAX_BATCH records as one.  A record that cannot be an
+ * entry fails alone.  err says why one was blamed. */
+enum logbook_outcome logbook_write(struct logbook *book,
+                                   const struct entry_record *records,
+                                   size_t count, struct logbook_result *results,
+                                   struct err *err) ATTR_MUST_CHECK;
 
-/* Nothing may be written after it. */
+/* A batch is held: nothing but it may be written. */
+bool logbook_is_holding(const struct logbook *book);
+
+/* The facts of log_linked: a new reference, NULL on error.  JSON null when
+ * there is nothing to link. */
+json_t *logbook_link_facts(struct logbook *book,
+                           struct err *err) ATTR_MUST_CHECK;
+
+/* What is durable so far.  Borrowed. */
+const struct merkle *logbook_tree(const struct logbook *book);
+const struct uuid *logbook_id(const struct logbook *book);
+
+/* Nothing may be written after it.  -1 also while the vault holds it: then it
+ * is tried again by calling again. */
 int logbook_close(struct logbook *book, struct err *err) ATTR_MUST_CHECK;
 
 #endif

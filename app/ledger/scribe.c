@@ -21,6 +21,7 @@
 #include "ledger/link.h"
 #include "ledger/logbook.h"
 #include "ledger/store.h"
+#include "ledger/vault.h"
 #include "sys/fd.h"
 #include "sys/log.h"
 #include "sys/sock.h"
@@ -30,13 +31,14 @@
 #define LOCK_WAIT_MS    6000 /* longer than an orphaned scribe lives */
 #define ACCEPT_PAUSE_MS 1000
 #define CLOSE_PAUSE_MS  100
+#define STALL_MS        20 /* between looks at newcomers while records wait */
 #define ORPHANS_MS      1000 /* for runs that nobody claims, when asked to leave */
 #define LINGER_MS       3000 /* for open runs, when asked to hurry */
 
 struct scribe {
     const struct scribe_config *config; /* borrowed */
     struct child *child;                /* borrowed */
-    struct store *store;
+    struct vault vault;
     struct logbook *book;
     struct desk desk;
     int epoll_fd;
@@ -44,10 +46,13 @@ struct scribe {
     size_t link_count;
     size_t pending_count; /* links with a frame that waits */
     size_t first_link;    /* where the next turn begins to look */
+    bool stalled;         /* records wait, and the last turn wrote none */
     int64_t next_check_mono_ms;
     int64_t leave_by_mono_ms;   /* 0: nobody said hurry */
     int64_t orphans_by_mono_ms; /* 0: nobody said leave */
     int64_t accept_mono_ms;     /* no new connections before; 0: no pause */
+    uint64_t failures_told;     /* of the vault's counts, to the metrics */
+    uint64_t replayed_told;
     char scratch[LINK_READ_BYTES];
 };
 
@@ -229,20 +234,41 @@ take_frames(struct scribe *scribe, struct link *link)
 }
 
 static void
-count(struct scribe *scribe, const struct desk_tally *tally)
+count_batch(struct scribe *scribe, const struct desk_tally *tally)
 {
-    struct counters *metrics = scribe->config->metrics;
+    const struct scribe_metrics *to = &scribe->config->metrics;
 
-    counters_set(metrics, scribe->config->failing_family, 0,
-                 desk_retry_mono_ms(&scribe->desk) != 0);
     if (tally->commit_us == 0)
         return;
-    counters_observe(metrics, scribe->config->commit_family, 0,
-                     tally->commit_us);
+    counters_observe(to->counters, to->commit, 0, tally->commit_us);
+    counters_add(to->counters, to->spooled, 0, tally->spooled);
     for (size_t kind = 0; kind < ENTRY_KIND_COUNT; kind++)
         if (tally->written[kind] > 0)
-            counters_add(metrics, scribe->config->entries_family, kind,
-                         tally->written[kind]);
+            counters_add(to->counters, to->entries, kind, tally->written[kind]);
+}
+
+static void
+show_vault(struct scribe *scribe)
+{
+    const struct scribe_metrics *to = &scribe->config->metrics;
+    const struct vault *vault = &scribe->vault;
+    const struct spool_counts spool = spool_counts(vault->spool);
+    struct counters *counters = to->counters;
+
+    counters_set(counters, to->failing, 0, !vault_takes_runs(vault));
+    counters_set(counters, to->away, 0, outage_is_open(&vault->outage));
+    counters_set(counters, to->schema, 0, vault->schema.found);
+    counters_set(counters, to->schema, 1, vault->schema.min);
+    counters_set(counters, to->schema, 2, vault->schema.max);
+    counters_set(counters, to->spool_batches, 0, (int64_t)spool.batches);
+    counters_set(counters, to->spool_bytes, 0, (int64_t)spool.bytes);
+    counters_set(counters, to->set_aside, 0, (int64_t)spool.set_aside);
+    counters_add(counters, to->failures, 0,
+                 vault->failure_count - scribe->failures_told);
+    counters_add(counters, to->replayed, 0,
+                 vault->replayed_count - scribe->replayed_told);
+    scribe->failures_told = vault->failure_count;
+    scribe->replayed_told = vault->replayed_count;
 }
 
 /* Looks at every link that has a whole frame.  Each turn begins further on, so
@@ -269,21 +295,33 @@ take_pending(struct scribe *scribe)
     }
 }
 
+/* A held batch has waited long enough for its next attempt. */
+static bool
+may_flush(const struct scribe *scribe)
+{
+    return !desk_is_holding(&scribe->desk) ||
+           clock_mono_ms() >= vault_retry_mono_ms(&scribe->vault);
+}
+
 /* One batch: what is whole, then orphans, then the commit. */
 static void
 work(struct scribe *scribe)
 {
-    struct desk_tally tally;
+    struct desk_tally tally = { .commit_us = 0 };
 
     resume_accepting(scribe);
-    if (clock_mono_ms() >= desk_retry_mono_ms(&scribe->desk))
-        take_pending(scribe);
+    vault_work(&scribe->vault);
+    desk_catch_up(&scribe->desk);
+    take_pending(scribe);
     if (clock_mono_ms() >= scribe->next_check_mono_ms) {
         desk_check_runs(&scribe->desk);
         scribe->next_check_mono_ms = clock_mono_ms() + DESK_CHECK_MS;
     }
-    tally = desk_flush(&scribe->desk);
-    count(scribe, &tally);
+    if (may_flush(scribe))
+        tally = desk_flush(&scribe->desk);
+    count_batch(scribe, &tally);
+    scribe->stalled = scribe->pending_count > 0 && tally.commit_us == 0;
+    show_vault(scribe);
     for (size_t i = scribe->link_count; i-- > 0;) {
         struct link *link = scribe->links[i]; /* closing moves later ones */
 
@@ -298,10 +336,10 @@ work(struct scribe *scribe)
 static int
 wait_ms(const struct scribe *scribe)
 {
-    int64_t until_mono_ms = INT64_MAX;
+    int64_t until_mono_ms = vault_wake_mono_ms(&scribe->vault);
 
     if (scribe->pending_count > 0)
-        until_mono_ms = desk_retry_mono_ms(&scribe->desk);
+        return scribe->stalled ? STALL_MS : 0;
     if (scribe->accept_mono_ms != 0 && scribe->accept_mono_ms < until_mono_ms)
         until_mono_ms = scribe->accept_mono_ms;
     if (desk_has_unclaimed(&scribe->desk) &&
@@ -310,16 +348,7 @@ wait_ms(const struct scribe *scribe)
     if (scribe->leave_by_mono_ms != 0 &&
         scribe->leave_by_mono_ms < until_mono_ms)
         until_mono_ms = scribe->leave_by_mono_ms;
-    return until_mono_ms == INT64_MAX ? -1 : clock_left_ms(until_mono_ms);
-}
-
-/* Records wait for the store.  Their links stay readable, and hung up when
- * their clerks have left, so waiting on them would spin. */
-static bool
-is_pausing(const struct scribe *scribe)
-{
-    return scribe->pending_count > 0 &&
-           clock_mono_ms() < desk_retry_mono_ms(&scribe->desk);
+    return clock_left_ms(until_mono_ms);
 }
 
 static int
@@ -329,9 +358,11 @@ wait_and_read(struct scribe *scribe, int timeout_ms)
     bool listener_ready = false;
     int event_count;
 
-    if (is_pausing(scribe)) {
+    /* The links of records that wait stay readable, and hung up when their
+     * clerks have left: waiting on them would spin. */
+    if (scribe->stalled) {
         fd_wait(child_fd(scribe->child), POLLIN, clock_mono_ms() + timeout_ms);
-        return 0;
+        timeout_ms = 0;
     }
     event_count = epoll_wait(scribe->epoll_fd, events, EVENT_COUNT, timeout_ms);
 
@@ -428,17 +459,22 @@ static int
 start(struct scribe *scribe, struct err *err)
 {
     const struct scribe_config *config = scribe->config;
+    const int64_t lock_by_mono_ms = clock_mono_ms() + LOCK_WAIT_MS;
+    struct vault_config vault = { .spool = config->spool,
+                                  .host = config->host,
+                                  .closed = config->closed };
 
-    scribe->store = store_lite_open(config->store_path,
-                                    clock_mono_ms() + LOCK_WAIT_MS, err);
-    if (scribe->store == NULL)
+    vault.store = store_lite_open(config->store_path, lock_by_mono_ms, err);
+    if (vault.store == NULL ||
+        vault_init(&scribe->vault, &vault, lock_by_mono_ms, err) == -1)
         return -1;
-    scribe->book = logbook_open(scribe->store, config->host, err);
+    scribe->book = logbook_open(&scribe->vault, config->host, err);
     if (scribe->book == NULL)
         return -1;
-    if (desk_init(&scribe->desk, scribe->store, config->host, scribe->book,
+    if (desk_init(&scribe->desk, &scribe->vault, scribe->book,
                   scribe->child->board, err) == -1)
         return -1;
+    show_vault(scribe);
     return open_epoll(scribe, err);
 }
 
@@ -450,12 +486,11 @@ end(struct scribe *scribe)
     fd_close(&scribe->epoll_fd);
     desk_close(&scribe->desk);
     logbook_free(scribe->book);
-    if (scribe->store != NULL)
-        scribe->store->ops->close(scribe->store);
+    vault_close(&scribe->vault);
     free(scribe);
 }
 
-/* Somebody else may hold the store for a moment. */
+/* The database may be away for a moment; the spool takes it then. */
 static int
 close_book(struct scribe *scribe, struct err *err)
 {

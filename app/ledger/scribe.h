@@ -3,8 +3,8 @@
  *
  *     scribe_run(&config, child)      returns the child's exit code
  *
- * Takes records from workers over a unix stream socket and commits everything
- * that waits in one transaction, then acknowledges each.  Opens a log when it
+ * Takes records from workers over a unix stream socket, makes everything that
+ * waits durable at once (vault.h), then acknowledges each.  Opens a log when it
  * starts and closes it when it leaves in order.  An accepted run that no
  * connection claims and no living worker shows on the board gets an `orphaned`
  * entry.
@@ -14,17 +14,33 @@
 
 #include <stddef.h>
 
+#include "ledger/spool.h"
 #include "prefork/child.h"
 #include "sys/counters.h"
 
+/* Where to count; families as in the comments. */
+struct scribe_metrics {
+    struct counters *counters; /* may be NULL */
+    size_t entries;            /* counter, labels in the order of entry_kind */
+    size_t spooled;            /* counter: of these entries */
+    size_t replayed;           /* counter: entries committed from the spool */
+    size_t failures;           /* counter: attempts that failed */
+    size_t commit;             /* histogram: microseconds until durable */
+    size_t failing;            /* gauge: 1 while no run may begin */
+    size_t away;               /* gauge: 1 while the database is left alone */
+    size_t schema;             /* gauge: found (0: not known yet), min, max */
+    size_t spool_batches;      /* gauges of the spool */
+    size_t spool_bytes;
+    size_t set_aside;
+};
+
 struct scribe_config {
-    int listen_fd;            /* borrowed: unix stream, non-blocking */
-    const char *store_path;   /* of the SQLite ledger */
-    const char *host;         /* names this host in log_opened */
-    struct counters *metrics; /* may be NULL */
-    size_t entries_family;    /* counter, labels in the order of entry_kind */
-    size_t commit_family;     /* histogram: microseconds of a commit */
-    size_t failing_family;    /* gauge: 1 while the store takes no records */
+    int listen_fd;          /* borrowed: unix stream, non-blocking */
+    const char *store_path; /* of the SQLite ledger */
+    struct spool_config spool;
+    bool closed;      /* AUDIT_POLICY: the database or nothing */
+    const char *host; /* names this host in log_opened */
+    struct scribe_metrics metrics;
 };
 
 int scribe_run(const struct scribe_config *config, struct child *child);

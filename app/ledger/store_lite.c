@@ -6,9 +6,6 @@
  */
 #include "ledger/store.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -16,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,9 +20,9 @@
 #include "ledger/columns.h"
 #include "ledger/schema.h"
 #include "sys/fd.h"
+#include "sys/file.h"
 
 #define BUSY_MS       250 /* longer waits are the desk's, which hears others */
-#define LOCK_RETRY_MS 20
 #define MAX_SQL_BYTES 2048
 
 /* The partial indexes want the kinds spelt out. */
@@ -460,24 +456,15 @@ static int
 lock(struct store_lite *lite, const char *path, int64_t deadline_mono_ms,
      struct err *err)
 {
-    static const struct timespec pause = { .tv_nsec = LOCK_RETRY_MS * 1000000 };
-    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     char lock_path[PATH_MAX];
     const int len = snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
 
     if (len < 0 || (size_t)len >= sizeof(lock_path))
         return err_set(err, ERR_LIMIT, "the ledger's path is too long");
-    lite->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    lite->lock_fd = file_lock(lock_path, deadline_mono_ms, err);
     if (lite->lock_fd == -1)
-        return err_set_errno(err, ERR_SYSTEM, "cannot open %s", lock_path);
-    while (fcntl(lite->lock_fd, F_OFD_SETLK, &whole) == -1) {
-        if (errno != EAGAIN && errno != EACCES && errno != EINTR)
-            return err_set_errno(err, ERR_SYSTEM, "cannot lock %s", lock_path);
-        if (clock_left_ms(deadline_mono_ms) == 0)
-            return err_set(err, ERR_LIMIT, "another scribe writes to %s", path);
-        nanosleep(&pause, NULL);
-    }
-    return 0;
+        err_prefix(err, "another scribe may write to %s", path);
+    return lite->lock_fd == -1 ? -1 : 0;
 }
 
 /* INSERT INTO entry (log_id, ...) VALUES (?, ...), from the list of columns. */

@@ -75,7 +75,8 @@ generation_new(const char *config_path, char **environment, struct err *err)
     if (generation->config == NULL)
         goto fail;
     generation->ledger_path = config_ledger_path(generation->config);
-    if (generation->ledger_path == NULL) {
+    generation->spool_path = config_spool_path(generation->config);
+    if (generation->ledger_path == NULL || generation->spool_path == NULL) {
         err_set(err, ERR_NOMEM, "STATE_DIR");
         goto fail;
     }

@@ -18,6 +18,7 @@
 struct generation {
     struct config *config; /* owned */
     const char *ledger_path;
+    const char *spool_path;
     uid_t peers[GENERATION_MAX_PEERS]; /* who may connect to our sockets */
     size_t peer_count;
 };

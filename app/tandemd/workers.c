@@ -188,18 +188,41 @@ workers_control(struct child *child)
 
 /* ---- scribe -------------------------------------------------------------- */
 
+static struct scribe_metrics
+scribe_metrics(void)
+{
+    return (struct scribe_metrics){
+        .counters = metrics_counters(),
+        .entries = METRICS_AUDIT_WRITES,
+        .spooled = METRICS_AUDIT_SPOOLED,
+        .replayed = METRICS_AUDIT_REPLAYED,
+        .failures = METRICS_AUDIT_FAILURES,
+        .commit = METRICS_AUDIT_DURATION,
+        .failing = METRICS_LEDGER_FAILING,
+        .away = METRICS_LEDGER_AWAY,
+        .schema = METRICS_LEDGER_SCHEMA,
+        .spool_batches = METRICS_SPOOL_BATCHES,
+        .spool_bytes = METRICS_SPOOL_BYTES,
+        .set_aside = METRICS_SPOOL_SET_ASIDE,
+    };
+}
+
 int
 workers_scribe(struct child *child)
 {
     const struct generation *generation = child->config;
+    const struct config *settings = generation->config;
     char host[HOST_NAME_LEN] = "unknown";
-    struct scribe_config config = { .listen_fd = child->listen_fd,
-                                    .store_path = generation->ledger_path,
-                                    .host = host,
-                                    .metrics = metrics_counters(),
-                                    .entries_family = METRICS_AUDIT_WRITES,
-                                    .commit_family = METRICS_AUDIT_DURATION,
-                                    .failing_family = METRICS_LEDGER_FAILING };
+    const struct scribe_config config = {
+        .listen_fd = child->listen_fd,
+        .store_path = generation->ledger_path,
+        .spool = { .folder = generation->spool_path,
+                   .max_bytes = settings->spool_max_bytes,
+                   .reserve_bytes = settings->spool_reserve_bytes },
+        .closed = settings->audit_policy == CONFIG_AUDIT_CLOSED,
+        .host = host,
+        .metrics = scribe_metrics(),
+    };
 
     gethostname(host, sizeof(host) - 1);
     return scribe_run(&config, child);

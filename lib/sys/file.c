@@ -10,11 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "sys/fd.h"
 
-#define CHUNK_BYTES 4096
+#define CHUNK_BYTES   4096
+#define LOCK_RETRY_MS 20
 
 static int
 append(struct buf *buf, const char *bytes, size_t len, struct err *err)
@@ -151,6 +154,38 @@ file_write_durably(const char *path, mode_t mode, const void *bytes, size_t len,
 fail:
     err_prefix(err, "%s", path);
     return -1;
+}
+
+/* 0, or -1 with err set. */
+static int
+wait_for_lock(int fd, const char *path, int64_t deadline_mono_ms,
+              struct err *err)
+{
+    static const struct timespec pause = { .tv_nsec = LOCK_RETRY_MS * 1000000 };
+
+    for (;;) {
+        struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+        if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+            return 0;
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+            return err_set_errno(err, ERR_SYSTEM, "cannot lock %s", path);
+        if (clock_left_ms(deadline_mono_ms) == 0)
+            return err_set(err, ERR_LIMIT, "another process holds %s", path);
+        nanosleep(&pause, NULL);
+    }
+}
+
+int
+file_lock(const char *path, int64_t deadline_mono_ms, struct err *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot open %s", path);
+    if (wait_for_lock(fd, path, deadline_mono_ms, err) == -1)
+        fd_close(&fd);
+    return fd;
 }
 
 static int

@@ -5,6 +5,7 @@
 #define SYS_FILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/attr.h"
@@ -21,6 +22,13 @@ int file_read(const char *path, struct buf *buf,
  * behind, in the same folder and with a name that begins with a dot. */
 int file_write_durably(const char *path, mode_t mode, const void *bytes,
                        size_t len, struct err *err) ATTR_MUST_CHECK;
+
+/* Takes the lock that goes with a file or folder: path is a file of its own,
+ * made when there is none.  Returns a descriptor, which holds the lock until it
+ * is closed.  -1 on ERR_LIMIT when another process has it until the deadline,
+ * ERR_SYSTEM. */
+int file_lock(const char *path, int64_t deadline_mono_ms,
+              struct err *err) ATTR_MUST_CHECK;
 
 /* mkdir -p, made durable; an existing folder is fine and left as it is. */
 int file_make_folder(const char *path, mode_t mode,

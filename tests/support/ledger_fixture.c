@@ -1,6 +1,7 @@
 /* ledger_fixture.c - see ledger_fixture.h. */
 #include "support/ledger_fixture.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,20 +33,26 @@ fixture_make(struct fixture *fixture)
     assert_non_null(mkdtemp(fixture->folder));
     snprintf(fixture->path, sizeof(fixture->path), "%s/ledger.db",
              fixture->folder);
+    snprintf(fixture->spool, sizeof(fixture->spool), "%s/spool",
+             fixture->folder);
+}
+
+static int
+remove_one(const char *path, const struct stat *info, int type,
+           struct FTW *place)
+{
+    (void)info;
+    (void)type;
+    (void)place;
+    return remove(path);
 }
 
 void
 fixture_remove(struct fixture *fixture)
 {
-    static const char *const ends[] = { "", "-wal", "-shm", ".lock" };
-    char name[128];
-
     fixture_lose_log(fixture);
-    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-        snprintf(name, sizeof(name), "%s%s", fixture->path, ends[i]);
-        unlink(name);
-    }
-    assert_int_equal(rmdir(fixture->folder), 0);
+    assert_int_equal(nftw(fixture->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS),
+                     0);
 }
 
 /* ---- writing ----------------------------------------------------------- */
@@ -53,12 +60,17 @@ fixture_remove(struct fixture *fixture)
 void
 fixture_open_log(struct fixture *fixture)
 {
+    struct vault_config vault = { .spool = { .folder = fixture->spool,
+                                             .max_bytes = INT64_MAX },
+                                  .host = "test-host" };
     struct err err = { 0 };
 
-    fixture->store =
+    vault.store =
         store_lite_open(fixture->path, clock_mono_ms() + WAIT_MS, &err);
-    must(fixture->store == NULL ? -1 : 0, &err);
-    fixture->book = logbook_open(fixture->store, "test-host", &err);
+    must(vault.store == NULL ? -1 : 0, &err);
+    must(vault_init(&fixture->vault, &vault, clock_mono_ms() + WAIT_MS, &err),
+         &err);
+    fixture->book = logbook_open(&fixture->vault, "test-host", &err);
     must(fixture->book == NULL ? -1 : 0, &err);
 }
 
@@ -67,9 +79,7 @@ fixture_lose_log(struct fixture *fixture)
 {
     logbook_free(fixture->book);
     fixture->book = NULL;
-    if (fixture->store != NULL)
-        fixture->store->ops->close(fixture->store);
-    fixture->store = NULL;
+    vault_close(&fixture->vault);
 }
 
 void
@@ -136,6 +146,7 @@ fixture_write(struct fixture *fixture, enum entry_kind kind,
 {
     static const struct fixture_options usual = { .started_at = NULL };
     struct logbook_result result;
+    struct err err = { 0 };
     struct entry_record record = { .kind = kind, .run_id = *run_id };
     json_t *facts;
 
@@ -145,7 +156,8 @@ fixture_write(struct fixture *fixture, enum entry_kind kind,
     record.facts = facts;
     record.parts = options->parts;
     record.part_count = options->part_count;
-    logbook_write(fixture->book, &record, 1, &result);
+    assert_int_equal(logbook_write(fixture->book, &record, 1, &result, &err),
+                     LOGBOOK_WRITTEN);
     must(result.written ? 0 : -1, &result.err);
     json_decref(facts);
     return result.receipt;

@@ -20,12 +20,13 @@
 #include "client/lite.h"
 #include "ledger/entry.h"
 #include "ledger/logbook.h"
-#include "ledger/store.h"
+#include "ledger/vault.h"
 
 struct fixture {
     char folder[64];
     char path[96];
-    struct store *store;
+    char spool[96];
+    struct vault vault;
     struct logbook *book;
 };
 

@@ -1,0 +1,273 @@
+/* desk_flush.c - see desk.h: what the scribe adds of its own, writing and
+ * answering. */
+#include "ledger/desk.h"
+
+#include "base/clock.h"
+#include "ledger/claim.h"
+#include "ledger/desk_inner.h"
+#include "ledger/seal.h"
+#include "sys/log.h"
+#include "text/json.h"
+
+#define MISSES_TO_ORPHAN 2
+#define QUIET_MS         1000 /* after a failed attempt, for orphans */
+
+/* ---- orphans ----------------------------------------------------------- */
+
+/* What the end of a run repeats of its beginning; a new object, or NULL. */
+static json_t *
+orphan_facts(const json_t *accepted)
+{
+    static const char *const repeated[] = { "started_at", "principal",
+                                            "user_id", "flash_model",
+                                            "pro_model" };
+    json_t *facts =
+        json_pack("{s:s, s:s}", "status", "orphaned", "reason", "worker_lost");
+
+    for (size_t i = 0; facts != NULL && i < ARRAY_LEN(repeated); i++) {
+        json_t *value = json_object_get(accepted, repeated[i]);
+        const int set =
+            value == NULL ? json_object_set_new(facts, repeated[i], json_null())
+                          : json_object_set(facts, repeated[i], value);
+
+        if (set == -1) {
+            json_decref(facts);
+            facts = NULL;
+        }
+    }
+    return facts;
+}
+
+static json_t *
+read_orphan_facts(struct desk *desk, const struct uuid *run_id, struct err *err)
+{
+    json_t *accepted = NULL;
+    json_t *facts = NULL;
+    struct buf body;
+
+    buf_init(&body, SEAL_MAX_BODY_BYTES);
+    if (vault_read_body(desk->vault, run_id, ENTRY_ACCEPTED, &body, err) ==
+        STORE_FOUND)
+        accepted =
+            json_parse(body.bytes, body.len, DESK_MAX_FACTS_DEPTH + 1, err);
+    if (accepted != NULL) {
+        facts = orphan_facts(accepted);
+        if (facts == NULL)
+            err_set(err, ERR_NOMEM, "facts of an orphan");
+    }
+    json_decref(accepted);
+    buf_close(&body);
+    return facts;
+}
+
+/* An entry of the scribe's own.  Takes over facts. */
+static void
+take_own(struct desk *desk, enum entry_kind kind, const struct uuid *run_id,
+         json_t *facts)
+{
+    struct desk_item *item = &desk->items[desk->item_count++];
+
+    *item = (struct desk_item){ .from = { .kind = kind }, .facts = facts };
+    if (run_id != NULL)
+        item->from.run_id = *run_id;
+}
+
+static void
+take_orphan(struct desk *desk, const struct run *run)
+{
+    struct err err = { 0 };
+    char run_id[UUID_TEXT_LEN];
+    json_t *facts = read_orphan_facts(desk, &run->id, &err);
+
+    if (facts != NULL) {
+        take_own(desk, ENTRY_ORPHANED, &run->id, facts);
+        return;
+    }
+    uuid_format(&run->id, run_id);
+    log_error("ledger_orphan_failed", "run_id=%s reason=%s", run_id, err.text);
+    desk->quiet_until_mono_ms = clock_mono_ms() + QUIET_MS;
+}
+
+void
+desk_check_runs(struct desk *desk)
+{
+    if (clock_mono_ms() < desk->quiet_until_mono_ms || desk_is_holding(desk))
+        return;
+    for (struct run *run = runs_next(desk->runs, NULL); run != NULL;
+         run = runs_next(desk->runs, run)) {
+        if (run->owner != NULL)
+            continue;
+        if (board_has_job(desk->board, &run->id))
+            run->misses = 0;
+        else if (++run->misses >= MISSES_TO_ORPHAN &&
+                 !desk_batch_is_full(desk) &&
+                 !desk_batch_has_run(desk, &run->id))
+            take_orphan(desk, run);
+    }
+}
+
+/* ---- catching up ------------------------------------------------------- */
+
+void
+desk_catch_up(struct desk *desk)
+{
+    struct err err = { 0 };
+    json_t *facts;
+
+    if (desk->caught_up || desk_is_holding(desk) || desk_batch_is_full(desk) ||
+        !vault_is_clear(desk->vault))
+        return;
+    if (vault_open_runs(desk->vault, desk_note_open_run, desk, &err) == -1 ||
+        (facts = logbook_link_facts(desk->book, &err)) == NULL) {
+        log_error("ledger_catch_up_failed", "reason=%s", err.text);
+        return;
+    }
+    if (!json_is_null(facts))
+        take_own(desk, ENTRY_LOG_LINKED, NULL, facts);
+    desk->caught_up = true;
+    log_info("ledger_caught_up", "open_runs=%zu", runs_count(desk->runs));
+}
+
+/* ---- writing and answering --------------------------------------------- */
+
+bool
+desk_is_holding(const struct desk *desk)
+{
+    return logbook_is_holding(desk->book);
+}
+
+static void
+note_orphan(const struct uuid *run_id)
+{
+    char text[UUID_TEXT_LEN];
+
+    uuid_format(run_id, text);
+    log_warn("ledger_run_orphaned", "run_id=%s reason=worker_lost", text);
+}
+
+static void
+note_accepted(struct desk *desk, const struct desk_item *item)
+{
+    struct run *run = runs_add(desk->runs, &item->from.run_id);
+
+    if (run != NULL) /* whoever took the record left room for it */
+        claim_run(run, item->link);
+}
+
+static void
+note_written(struct desk *desk, const struct desk_item *item,
+             const struct entry_receipt *receipt)
+{
+    const enum entry_kind kind = item->from.kind;
+    const struct uuid *run_id = &item->from.run_id;
+
+    if (kind == ENTRY_ACCEPTED)
+        note_accepted(desk, item);
+    if (kind == ENTRY_FINISHED || kind == ENTRY_ORPHANED)
+        claim_end_run(desk->runs, run_id);
+    if (kind == ENTRY_FINISHED)
+        item->link->finished_run = *run_id;
+    if (kind == ENTRY_ORPHANED)
+        note_orphan(run_id);
+    if (item->link != NULL)
+        link_receipt(item->link, kind, run_id, receipt);
+}
+
+static void
+note_failed(struct desk *desk, const struct desk_item *item,
+            const struct err *why)
+{
+    log_error("ledger_write_failed",
+              "Audit log persistence failed kind=%s reason=%s",
+              entry_kind_name(item->from.kind), why->text);
+    if (item->link != NULL)
+        desk_refuse(item->link, &item->from, why->text);
+    else
+        desk->quiet_until_mono_ms = clock_mono_ms() + QUIET_MS;
+}
+
+static void
+settle(struct desk *desk, struct desk_tally *tally)
+{
+    for (size_t i = 0; i < desk->item_count; i++) {
+        const struct desk_item *item = &desk->items[i];
+        const struct logbook_result *result = &desk->results[i];
+
+        if (result->written) {
+            tally->written[item->from.kind]++;
+            tally->spooled += result->receipt.state == ENTRY_SPOOLED;
+            note_written(desk, item, &result->receipt);
+        } else {
+            note_failed(desk, item, &result->err);
+        }
+        if (item->link != NULL)
+            link_pass(item->link, &item->frame);
+    }
+}
+
+/* False while some of them are held. */
+static bool
+write_batch(struct desk *desk, const struct entry_record *records)
+{
+    while (desk->done_count < desk->item_count) {
+        const size_t at = desk->done_count;
+        const size_t count = desk->singly ? 1 : desk->item_count - at;
+        struct err err = { 0 };
+
+        switch (logbook_write(desk->book, records + at, count,
+                              desk->results + at, &err)) {
+        case LOGBOOK_HELD:
+            return false;
+        case LOGBOOK_WRITTEN:
+            desk->done_count += count;
+            break;
+        case LOGBOOK_BLAMED:
+            if (count == 1) {
+                desk->results[at].err = err;
+                desk->done_count++;
+            }
+            desk->singly = true;
+            break;
+        }
+    }
+    return true;
+}
+
+void
+desk_drop_items(struct desk *desk)
+{
+    for (size_t i = 0; i < desk->item_count; i++)
+        json_decref(desk->items[i].facts);
+    desk->item_count = 0;
+    desk->item_bytes = 0;
+    desk->done_count = 0;
+    desk->singly = false;
+}
+
+struct desk_tally
+desk_flush(struct desk *desk)
+{
+    struct entry_record records[LOGBOOK_MAX_BATCH];
+    struct desk_tally tally = { .commit_us = 0 };
+
+    if (desk->item_count == 0)
+        return tally;
+    if (!desk_is_holding(desk))
+        desk->begin_mono_us = clock_mono_us();
+    for (size_t i = 0; i < desk->item_count; i++) {
+        const struct desk_item *item = &desk->items[i];
+
+        records[i] =
+            (struct entry_record){ .kind = item->from.kind,
+                                   .run_id = item->from.run_id,
+                                   .facts = item->facts,
+                                   .parts = item->from.parts,
+                                   .part_count = item->from.part_count };
+    }
+    if (!write_batch(desk, records))
+        return tally;
+    tally.commit_us = clock_mono_us() - desk->begin_mono_us;
+    settle(desk, &tally);
+    desk_drop_items(desk);
+    return tally;
+}

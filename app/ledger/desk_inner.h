@@ -1,0 +1,25 @@
+/*
+ * desk_inner - what the two halves of the desk share.  For desk*.c alone.
+ */
+#ifndef LEDGER_DESK_INNER_H
+#define LEDGER_DESK_INNER_H
+
+#include <stdbool.h>
+
+#include "ledger/desk.h"
+
+#define DESK_MAX_FACTS_DEPTH 8
+
+/* A run without an end that earlier scribes left; arg is the desk. */
+int desk_note_open_run(void *arg, const struct uuid *run_id,
+                       struct err *err) ATTR_MUST_CHECK;
+
+bool desk_batch_is_full(const struct desk *desk);
+bool desk_batch_has_run(const struct desk *desk, const struct uuid *run_id);
+
+void desk_refuse(struct link *link, const struct frame_record *record,
+                 const char *reason);
+
+void desk_drop_items(struct desk *desk);
+
+#endif

@@ -1,0 +1,507 @@
+/* spool.c - see spool.h. */
+#include "ledger/spool.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "ledger/spool_index.h"
+#include "sys/fd.h"
+#include "sys/file.h"
+#include "sys/log.h"
+
+#define FIRST_PLACES 64
+
+struct batch {
+    uint64_t number; /* its name */
+    size_t bytes;
+};
+
+struct spool {
+    struct spool_config config;
+    char folder[PATH_MAX - 64]; /* a file's name still fits behind it */
+    int lock_fd;
+    struct batch *batches; /* rising by number; those before first are gone */
+    size_t first;
+    size_t count;
+    size_t places;
+    size_t bytes;
+    size_t set_aside;
+    uint64_t next_number;
+    struct spool_index *index;
+};
+
+/* ---- names ------------------------------------------------------------- */
+
+static void
+path_of(const struct spool *spool, const char *subfolder, uint64_t number,
+        char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%s/%s/%016" PRIx64 ".jsonl", spool->folder,
+             subfolder, number);
+}
+
+static int
+number_of(const char *name, uint64_t *number)
+{
+    char again[SPOOL_NAME_LEN];
+    char *end;
+
+    *number = strtoull(name, &end, 16);
+    snprintf(again, sizeof(again), "%016" PRIx64 ".jsonl", *number);
+    return strcmp(name, again) == 0 ? 0 : -1;
+}
+
+static int
+is_batch(const struct dirent *entry)
+{
+    uint64_t number;
+
+    return number_of(entry->d_name, &number) == 0;
+}
+
+/* ---- the list of batches ----------------------------------------------- */
+
+static int
+make_room(struct spool *spool, struct err *err)
+{
+    const size_t places = spool->places == 0 ? FIRST_PLACES : 2 * spool->places;
+    struct batch *batches;
+
+    if (spool->first > spool->places / 2) { /* room at the front will do */
+        memmove(spool->batches, spool->batches + spool->first,
+                (spool->count - spool->first) * sizeof(*spool->batches));
+        spool->count -= spool->first;
+        spool->first = 0;
+    }
+    if (spool->count < spool->places)
+        return 0;
+    batches = realloc(spool->batches, places * sizeof(*batches));
+    if (batches == NULL)
+        return err_set(err, ERR_NOMEM, "list of spooled batches");
+    spool->batches = batches;
+    spool->places = places;
+    return 0;
+}
+
+/* There is room for it. */
+static void
+list_batch(struct spool *spool, uint64_t number, size_t bytes)
+{
+    size_t at = spool->count++;
+
+    while (at > spool->first && spool->batches[at - 1].number > number) {
+        spool->batches[at] = spool->batches[at - 1];
+        at--;
+    }
+    spool->batches[at] = (struct batch){ .number = number, .bytes = bytes };
+    spool->bytes += bytes;
+    if (number >= spool->next_number)
+        spool->next_number = number + 1;
+}
+
+static bool
+is_listed(const struct spool *spool, uint64_t number)
+{
+    for (size_t i = spool->first; i < spool->count; i++)
+        if (spool->batches[i].number == number)
+            return true;
+    return false;
+}
+
+static bool
+is_about_a_run(const struct seal *entry)
+{
+    static const struct uuid none = { { 0 } };
+
+    return memcmp(&entry->run_id, &none, sizeof(none)) != 0;
+}
+
+static int
+index_entries(struct spool *spool, uint64_t number,
+              const struct seal *const *entries, size_t count, struct err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct spool_item item = { .run_id = entries[i]->run_id,
+                                   .kind = entries[i]->kind,
+                                   .file = number,
+                                   .receipt = seal_receipt(entries[i]) };
+
+        item.receipt.state = ENTRY_SPOOLED;
+        if (is_about_a_run(entries[i]) &&
+            spool_index_add(spool->index, &item, err) == -1)
+            return -1;
+    }
+    return 0;
+}
+
+static void
+forget_entries(struct spool *spool, uint64_t number,
+               const struct seal *const *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        spool_index_remove(spool->index, &entries[i]->run_id, entries[i]->kind,
+                           number);
+}
+
+/* ---- what is there already --------------------------------------------- */
+
+static int
+move_aside(struct spool *spool, uint64_t number, struct err *err)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+
+    path_of(spool, SPOOL_NEW, number, from);
+    path_of(spool, SPOOL_BAD, number, to);
+    if (rename(from, to) == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot move %s to %s", from, to);
+    spool->set_aside++;
+    return 0;
+}
+
+/* One file of new.  A file that is not a batch does not stop the others. */
+static int
+load_batch(struct spool *spool, uint64_t number, struct err *err)
+{
+    struct err why = { 0 };
+    struct spool_file *file;
+    char path[PATH_MAX];
+    int result;
+
+    path_of(spool, SPOOL_NEW, number, path);
+    file = spool_file_read(path, &why);
+    if (file == NULL && why.kind != ERR_INVALID)
+        return err_set(err, why.kind, "%s: %s", path, why.text);
+    if (file == NULL) {
+        log_error("ledger_spool_damaged", "file=%s reason=%s", path, why.text);
+        return move_aside(spool, number, err);
+    }
+    result = make_room(spool, err);
+    if (result == 0)
+        result = index_entries(spool, number, file->entries, file->count, err);
+    if (result == 0)
+        list_batch(spool, number, file->bytes);
+    spool_file_free(file);
+    return result;
+}
+
+static int
+count_files(const char *folder, size_t *count, struct err *err)
+{
+    struct dirent **names;
+    const int found = scandir(folder, &names, is_batch, NULL);
+
+    if (found == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot read %s", folder);
+    for (int i = 0; i < found; i++)
+        free(names[i]);
+    free(names);
+    *count = (size_t)found;
+    return 0;
+}
+
+static int
+load_new(struct spool *spool, struct err *err)
+{
+    char folder[PATH_MAX];
+    struct dirent **names;
+    int result = 0;
+    int found;
+
+    snprintf(folder, sizeof(folder), "%s/%s", spool->folder, SPOOL_NEW);
+    found = scandir(folder, &names, is_batch, alphasort);
+    if (found == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot read %s", folder);
+    for (int i = 0; i < found; i++) {
+        uint64_t number = 0;
+
+        if (result == 0 && number_of(names[i]->d_name, &number) == 0 &&
+            !is_listed(spool, number))
+            result = load_batch(spool, number, err);
+        free(names[i]);
+    }
+    free(names);
+    return result;
+}
+
+static int
+load_bad(struct spool *spool, struct err *err)
+{
+    char folder[PATH_MAX];
+
+    snprintf(folder, sizeof(folder), "%s/%s", spool->folder, SPOOL_BAD);
+    return count_files(folder, &spool->set_aside, err);
+}
+
+/* ---- opening ----------------------------------------------------------- */
+
+static int
+make_folders(struct spool *spool, struct err *err)
+{
+    static const char *const names[] = { SPOOL_NEW, SPOOL_BAD };
+
+    for (size_t i = 0; i < 2; i++) {
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/%s", spool->folder, names[i]);
+        if (file_make_folder(path, 0700, err) == -1)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+lock(struct spool *spool, int64_t deadline_mono_ms, struct err *err)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/lock", spool->folder);
+    spool->lock_fd = file_lock(path, deadline_mono_ms, err);
+    if (spool->lock_fd == -1)
+        err_prefix(err, "another scribe may use the spool");
+    return spool->lock_fd == -1 ? -1 : 0;
+}
+
+struct spool *
+spool_open(const struct spool_config *config, int64_t deadline_mono_ms,
+           struct err *err)
+{
+    struct spool *spool = calloc(1, sizeof(*spool));
+
+    if (spool == NULL) {
+        err_set(err, ERR_NOMEM, "spool");
+        return NULL;
+    }
+    spool->config = *config;
+    spool->lock_fd = -1;
+    if (strlen(config->folder) >= sizeof(spool->folder)) {
+        err_set(err, ERR_LIMIT, "the spool's path is too long");
+        goto fail;
+    }
+    strcpy(spool->folder, config->folder);
+    spool->index = spool_index_new(err);
+    if (spool->index == NULL || make_folders(spool, err) == -1 ||
+        lock(spool, deadline_mono_ms, err) == -1 ||
+        load_bad(spool, err) == -1 || load_new(spool, err) == -1)
+        goto fail;
+    return spool;
+
+fail:
+    spool_close(spool);
+    return NULL;
+}
+
+void
+spool_close(struct spool *spool)
+{
+    if (spool == NULL)
+        return;
+    spool_index_free(spool->index);
+    free(spool->batches);
+    fd_close(&spool->lock_fd); /* last: now another may write */
+    free(spool);
+}
+
+/* ---- adding ------------------------------------------------------------ */
+
+bool
+spool_is_empty(const struct spool *spool)
+{
+    return spool->first == spool->count;
+}
+
+struct spool_counts
+spool_counts(const struct spool *spool)
+{
+    return (struct spool_counts){ .batches = spool->count - spool->first,
+                                  .bytes = spool->bytes,
+                                  .set_aside = spool->set_aside };
+}
+
+static int64_t
+disk_left(const struct spool *spool)
+{
+    struct statvfs disk;
+
+    if (statvfs(spool->folder, &disk) == -1)
+        return INT64_MAX; /* writing will tell */
+    return (int64_t)(disk.f_bavail * disk.f_frsize);
+}
+
+bool
+spool_has_room(const struct spool *spool)
+{
+    const struct spool_config *config = &spool->config;
+
+    return (int64_t)spool->bytes + config->reserve_bytes < config->max_bytes &&
+           spool->count - spool->first < SPOOL_MAX_BATCHES &&
+           disk_left(spool) > config->reserve_bytes;
+}
+
+int
+spool_add(struct spool *spool, const struct seal *const *entries, size_t count,
+          struct err *err)
+{
+    const uint64_t number = spool->next_number;
+    char path[PATH_MAX];
+    size_t bytes;
+
+    if ((int64_t)spool->bytes >= spool->config.max_bytes)
+        return err_set(err, ERR_LIMIT, "the spool holds %zu bytes, its maximum",
+                       spool->bytes);
+    path_of(spool, SPOOL_NEW, number, path);
+    if (make_room(spool, err) == -1 ||
+        index_entries(spool, number, entries, count, err) == -1)
+        goto fail;
+    /* A write that fails half-way leaves the number free for the next one. */
+    if (spool_file_write(path, entries, count, &bytes, err) == -1)
+        goto fail;
+    list_batch(spool, number, bytes);
+    return 0;
+
+fail:
+    forget_entries(spool, number, entries, count);
+    return -1;
+}
+
+/* ---- draining ---------------------------------------------------------- */
+
+struct spool_file *
+spool_first(const struct spool *spool, struct err *err)
+{
+    char path[PATH_MAX];
+
+    assert(!spool_is_empty(spool));
+    path_of(spool, SPOOL_NEW, spool->batches[spool->first].number, path);
+    return spool_file_read(path, err);
+}
+
+static struct batch
+take_first(struct spool *spool)
+{
+    const struct batch batch = spool->batches[spool->first++];
+
+    spool->bytes -= batch.bytes;
+    return batch;
+}
+
+void
+spool_drop(struct spool *spool, const struct spool_file *file)
+{
+    const struct batch batch = take_first(spool);
+    char path[PATH_MAX];
+
+    forget_entries(spool, batch.number, file->entries, file->count);
+    path_of(spool, SPOOL_NEW, batch.number, path);
+    /* A file that stays, or comes back with a power cut, is committed again,
+     * which changes nothing. */
+    if (unlink(path) == -1)
+        log_warn("ledger_spool_not_removed", "file=%s reason=%s", path,
+                 strerror(errno));
+}
+
+int
+spool_set_aside(struct spool *spool, const struct spool_file *file,
+                struct err *err)
+{
+    if (move_aside(spool, spool->batches[spool->first].number, err) == -1)
+        return -1;
+    if (file != NULL)
+        forget_entries(spool, spool->batches[spool->first].number,
+                       file->entries, file->count);
+    take_first(spool);
+    return 0;
+}
+
+bool
+spool_look_again(struct spool *spool)
+{
+    struct err err = { 0 };
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s", spool->folder, SPOOL_DRAIN);
+    if (unlink(path) == -1)
+        return false;
+    if (load_new(spool, &err) == -1 || load_bad(spool, &err) == -1)
+        log_error("ledger_spool_failed", "reason=%s", err.text);
+    return true;
+}
+
+/* ---- looking things up ------------------------------------------------- */
+
+enum store_answer
+spool_find(const struct spool *spool, const struct uuid *run_id,
+           enum entry_kind kind, struct entry_receipt *receipt)
+{
+    const struct spool_item *item =
+        spool_index_find(spool->index, run_id, kind);
+
+    if (item == NULL)
+        return STORE_NONE;
+    *receipt = item->receipt;
+    return STORE_FOUND;
+}
+
+static enum store_answer
+copy_body(const struct spool_file *file, const struct spool_item *item,
+          struct buf *body, struct err *err)
+{
+    for (size_t i = 0; i < file->count; i++) {
+        const struct seal *entry = file->entries[i];
+
+        if (entry->kind != item->kind ||
+            memcmp(&entry->run_id, &item->run_id, sizeof(item->run_id)) != 0)
+            continue;
+        if (buf_append(body, entry->body.bytes, entry->body.len) == BUF_OK)
+            return STORE_FOUND;
+        err_set(err, ERR_NOMEM, "an entry's body");
+        return STORE_FAILED;
+    }
+    err_set(err, ERR_SYSTEM, "a spooled batch has changed");
+    return STORE_FAILED;
+}
+
+enum store_answer
+spool_read_body(const struct spool *spool, const struct uuid *run_id,
+                enum entry_kind kind, struct buf *body, struct err *err)
+{
+    const struct spool_item *item =
+        spool_index_find(spool->index, run_id, kind);
+    enum store_answer answer = STORE_FAILED;
+    struct spool_file *file;
+    char path[PATH_MAX];
+
+    if (item == NULL)
+        return STORE_NONE;
+    path_of(spool, SPOOL_NEW, item->file, path);
+    file = spool_file_read(path, err);
+    if (file != NULL)
+        answer = copy_body(file, item, body, err);
+    spool_file_free(file);
+    return answer;
+}
+
+int
+spool_open_runs(const struct spool *spool,
+                int (*each)(void *arg, const struct uuid *run_id,
+                            struct err *err),
+                void *arg, struct err *err)
+{
+    const struct spool_index *index = spool->index;
+    const struct spool_item *item = NULL;
+
+    while ((item = spool_index_next(index, item)) != NULL)
+        if (item->kind == ENTRY_ACCEPTED &&
+            spool_index_find(index, &item->run_id, ENTRY_FINISHED) == NULL &&
+            spool_index_find(index, &item->run_id, ENTRY_ORPHANED) == NULL &&
+            each(arg, &item->run_id, err) == -1)
+            return -1;
+    return 0;
+}

@@ -1,0 +1,458 @@
+/* vault.c - see vault.h. */
+#include "ledger/vault.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "client/crypto.h"
+#include "sys/log.h"
+
+#define CHECK_MS       10000
+#define LOOK_MS        1000 /* for somebody who asks for an attempt now */
+#define SPOOL_RETRY_MS 1000
+
+/* ---- the database ------------------------------------------------------ */
+
+/* Trying the same again may work: it is not an entry's fault. */
+static bool
+may_heal(const struct err *err)
+{
+    return err->kind != ERR_INVALID && err->kind != ERR_LIMIT;
+}
+
+static int
+jitter(void)
+{
+    uint8_t byte = 0;
+
+    if (crypto_random(&byte, sizeof(byte), NULL) == -1)
+        return 0;
+    return byte % (OUTAGE_MAX_JITTER + 1);
+}
+
+static void
+note_failure(struct vault *vault, const struct err *why)
+{
+    const bool was_open = outage_is_open(&vault->outage);
+
+    vault->failure_count++;
+    outage_failed(&vault->outage, clock_mono_ms(), jitter());
+    if (vault->outage.failures == 1)
+        log_error("ledger_write_failed",
+                  "Audit log persistence failed, records wait: reason=%s",
+                  why->text);
+    else if (outage_is_open(&vault->outage) && !was_open)
+        log_error("ledger_store_away", "next_attempt_ms=%d reason=%s",
+                  OUTAGE_OPEN_MS, why->text);
+}
+
+static void
+note_success(struct vault *vault)
+{
+    if (vault->outage.failures > 0)
+        log_info("ledger_writes_again", "batches_spooled=%zu",
+                 spool_counts(vault->spool).batches);
+    outage_succeeded(&vault->outage);
+    vault->reached = true;
+    vault->refusing = false;
+}
+
+/* What an attempt says about the database, apart from its own result. */
+static void
+note_attempt(struct vault *vault, int result, const struct err *why)
+{
+    if (result == 0 || !may_heal(why))
+        note_success(vault);
+    else
+        note_failure(vault, why);
+}
+
+static bool
+may_try(const struct vault *vault)
+{
+    return outage_may_try(&vault->outage, clock_mono_ms());
+}
+
+/* ---- the schema -------------------------------------------------------- */
+
+static void
+judge_schema(struct vault *vault, const struct store_schema *schema)
+{
+    const bool fits =
+        schema->found >= schema->min && schema->found <= schema->max;
+
+    if (fits != vault->schema_fits || schema->found != vault->schema.found) {
+        if (fits)
+            log_info("ledger_schema", "version=%" PRId64, schema->found);
+        else
+            log_error("ledger_schema_unfit",
+                      "found=%" PRId64 " need=%" PRId64 "..%" PRId64
+                      " (see sql/README.md)",
+                      schema->found, schema->min, schema->max);
+    }
+    vault->schema = *schema;
+    vault->schema_fits = fits;
+}
+
+static int
+check_schema(struct vault *vault, struct err *err)
+{
+    struct store_schema schema = { 0 };
+    const int result = vault->store->ops->check(vault->store, &schema, err);
+
+    vault->check_mono_ms = clock_mono_ms() + CHECK_MS;
+    note_attempt(vault, result, err);
+    if (result == 0)
+        judge_schema(vault, &schema);
+    return result;
+}
+
+/* ---- opening ----------------------------------------------------------- */
+
+int
+vault_init(struct vault *vault, const struct vault_config *config,
+           int64_t deadline_mono_ms, struct err *err)
+{
+    struct err why = { 0 };
+
+    memset(vault, 0, sizeof(*vault));
+    vault->store = config->store;
+    vault->host = config->host;
+    vault->closed = config->closed;
+    vault->schema_fits = true; /* until somebody says otherwise */
+    vault->spool = spool_open(&config->spool, deadline_mono_ms, err);
+    if (vault->spool == NULL)
+        return -1;
+    if (check_schema(vault, &why) == 0)
+        return 0;
+    if (!may_heal(&why))
+        return err_set(err, why.kind, "%s", why.text);
+    /* Nobody waits yet who would want more attempts first. */
+    outage_open(&vault->outage, clock_mono_ms());
+    return 0;
+}
+
+void
+vault_close(struct vault *vault)
+{
+    spool_close(vault->spool);
+    vault->spool = NULL;
+    if (vault->store != NULL)
+        vault->store->ops->close(vault->store);
+    vault->store = NULL;
+}
+
+/* ---- writing ----------------------------------------------------------- */
+
+static enum vault_outcome
+write_store(struct vault *vault, const struct seal *const *entries,
+            size_t count, struct err *err)
+{
+    const int result =
+        vault->store->ops->write(vault->store, entries, count, err);
+
+    note_attempt(vault, result, err);
+    if (result == 0)
+        return VAULT_COMMITTED;
+    return may_heal(err) ? VAULT_HELD : VAULT_BLAMED;
+}
+
+static enum vault_outcome
+write_spool(struct vault *vault, const struct seal *const *entries,
+            size_t count)
+{
+    struct err why = { 0 };
+
+    if (clock_mono_ms() < vault->spool_retry_mono_ms)
+        return VAULT_HELD;
+    if (spool_add(vault->spool, entries, count, &why) == 0) {
+        vault->refusing = false;
+        return VAULT_SPOOLED;
+    }
+    if (!vault->refusing)
+        log_error("ledger_spool_failed", "reason=%s", why.text);
+    vault->refusing = true;
+    vault->spool_retry_mono_ms = clock_mono_ms() + SPOOL_RETRY_MS;
+    return VAULT_HELD;
+}
+
+/* Nothing but the database will do. */
+static enum vault_outcome
+write_closed(struct vault *vault, const struct seal *const *entries,
+             size_t count, struct err *err)
+{
+    enum vault_outcome outcome = VAULT_HELD;
+
+    if (vault->schema_fits && may_try(vault))
+        outcome = write_store(vault, entries, count, err);
+    vault->refusing = !vault->schema_fits || outage_is_open(&vault->outage);
+    return outcome;
+}
+
+/* Newer entries do not pass those that wait. */
+static bool
+must_spool(const struct vault *vault)
+{
+    return !spool_is_empty(vault->spool) || !vault->schema_fits ||
+           outage_is_open(&vault->outage);
+}
+
+enum vault_outcome
+vault_write(struct vault *vault, const struct seal *const *entries,
+            size_t count, struct err *err)
+{
+    if (vault->closed)
+        return write_closed(vault, entries, count, err);
+    if (!must_spool(vault)) {
+        enum vault_outcome outcome;
+
+        if (!may_try(vault))
+            return VAULT_HELD;
+        outcome = write_store(vault, entries, count, err);
+        if (outcome != VAULT_HELD || !must_spool(vault))
+            return outcome;
+    }
+    return write_spool(vault, entries, count);
+}
+
+int64_t
+vault_retry_mono_ms(const struct vault *vault)
+{
+    if (!vault->schema_fits && vault->closed)
+        return vault->check_mono_ms;
+    if (vault->closed || !must_spool(vault))
+        return vault->outage.failures > 0 ? vault->outage.retry_mono_ms : 0;
+    return vault->spool_retry_mono_ms;
+}
+
+/* ---- draining ---------------------------------------------------------- */
+
+static bool
+can_drain(const struct vault *vault)
+{
+    return !spool_is_empty(vault->spool) && vault->schema_fits &&
+           may_try(vault);
+}
+
+static void
+set_aside(struct vault *vault, const struct spool_file *file,
+          const struct err *why)
+{
+    struct err err = { 0 };
+
+    log_error("ledger_batch_set_aside", "reason=%s", why->text);
+    if (spool_set_aside(vault->spool, file, &err) == 0)
+        return;
+    /* It stays first, and the next attempt is not at once. */
+    log_error("ledger_spool_failed", "reason=%s", err.text);
+    outage_open(&vault->outage, clock_mono_ms());
+}
+
+/* One entry is at fault: the others need not suffer for it. */
+static void
+replay_singly(struct vault *vault, const struct spool_file *file)
+{
+    struct err blame = { 0 };
+
+    for (size_t i = 0; i < file->count; i++) {
+        struct err err = { 0 };
+
+        switch (write_store(vault, &file->entries[i], 1, &err)) {
+        case VAULT_COMMITTED:
+            vault->replayed_count++;
+            break;
+        case VAULT_BLAMED:
+            err_set(&blame, err.kind, "%s", err.text);
+            break;
+        case VAULT_HELD: /* the batch stays, and is tried again as a whole */
+        case VAULT_SPOOLED:
+            return;
+        }
+    }
+    if (blame.kind == ERR_NONE)
+        spool_drop(vault->spool, file);
+    else
+        set_aside(vault, file, &blame);
+}
+
+static void
+replay(struct vault *vault, const struct spool_file *file)
+{
+    struct err err = { 0 };
+
+    switch (write_store(vault, file->entries, file->count, &err)) {
+    case VAULT_COMMITTED:
+        vault->replayed_count += file->count;
+        spool_drop(vault->spool, file);
+        if (spool_is_empty(vault->spool))
+            log_info("ledger_spool_drained", "entries=%" PRIu64,
+                     vault->replayed_count);
+        break;
+    case VAULT_BLAMED:
+        replay_singly(vault, file);
+        break;
+    case VAULT_HELD:
+    case VAULT_SPOOLED:
+        break;
+    }
+}
+
+static void
+drain_one(struct vault *vault)
+{
+    struct err err = { 0 };
+    struct spool_file *file = spool_first(vault->spool, &err);
+
+    if (file != NULL) {
+        replay(vault, file);
+    } else if (err.kind == ERR_INVALID) {
+        set_aside(vault, NULL, &err);
+    } else {
+        log_error("ledger_spool_failed", "reason=%s", err.text);
+        outage_open(&vault->outage, clock_mono_ms());
+    }
+    spool_file_free(file);
+}
+
+/* ---- work -------------------------------------------------------------- */
+
+/* Is there anything that somebody could want to be tried? */
+static bool
+is_looked_at(const struct vault *vault)
+{
+    return !spool_is_empty(vault->spool) ||
+           spool_counts(vault->spool).set_aside > 0 ||
+           outage_is_open(&vault->outage);
+}
+
+static void
+look_for_requests(struct vault *vault)
+{
+    if (!spool_look_again(vault->spool))
+        return;
+    log_info("ledger_spool_drain", "somebody asks for an attempt now");
+    outage_hasten(&vault->outage, clock_mono_ms());
+    vault->check_mono_ms = 0;
+}
+
+void
+vault_work(struct vault *vault)
+{
+    const int64_t now_mono_ms = clock_mono_ms();
+
+    if (is_looked_at(vault) && now_mono_ms >= vault->look_mono_ms) {
+        vault->look_mono_ms = now_mono_ms + LOOK_MS;
+        look_for_requests(vault);
+    }
+    if (now_mono_ms >= vault->check_mono_ms && may_try(vault)) {
+        struct err err = { 0 };
+
+        if (check_schema(vault, &err) == -1 && !may_heal(&err))
+            log_error("ledger_check_failed", "reason=%s", err.text);
+    }
+    if (can_drain(vault))
+        drain_one(vault);
+}
+
+int64_t
+vault_wake_mono_ms(const struct vault *vault)
+{
+    int64_t wake_mono_ms = vault->outage.failures > 0
+                               ? vault->outage.retry_mono_ms
+                               : vault->check_mono_ms;
+
+    if (can_drain(vault))
+        return 0;
+    if (is_looked_at(vault) && vault->look_mono_ms < wake_mono_ms)
+        wake_mono_ms = vault->look_mono_ms;
+    return wake_mono_ms;
+}
+
+bool
+vault_is_clear(const struct vault *vault)
+{
+    return vault->reached && vault->outage.failures == 0 &&
+           vault->schema_fits && spool_is_empty(vault->spool);
+}
+
+bool
+vault_takes_runs(const struct vault *vault)
+{
+    if (vault->refusing)
+        return false;
+    return vault->closed || !must_spool(vault) || spool_has_room(vault->spool);
+}
+
+/* ---- looking things up ------------------------------------------------- */
+
+/* The answer of a store that was asked; a failure counts as any other. */
+static enum store_answer
+note_answer(struct vault *vault, enum store_answer answer,
+            const struct err *err)
+{
+    note_attempt(vault, answer == STORE_FAILED ? -1 : 0, err);
+    return answer;
+}
+
+static int
+check_reachable(const struct vault *vault, struct err *err)
+{
+    if (may_try(vault))
+        return 0;
+    return err_set(err, ERR_SYSTEM, "the database is away");
+}
+
+enum store_answer
+vault_find(struct vault *vault, const struct uuid *run_id, enum entry_kind kind,
+           struct entry_receipt *receipt, struct err *err)
+{
+    struct store *store = vault->store;
+
+    if (spool_find(vault->spool, run_id, kind, receipt) == STORE_FOUND)
+        return STORE_FOUND;
+    if (check_reachable(vault, err) == -1)
+        return STORE_FAILED;
+    return note_answer(
+        vault, store->ops->find(store, run_id, kind, receipt, err), err);
+}
+
+enum store_answer
+vault_read_body(struct vault *vault, const struct uuid *run_id,
+                enum entry_kind kind, struct buf *body, struct err *err)
+{
+    struct store *store = vault->store;
+    const enum store_answer spooled =
+        spool_read_body(vault->spool, run_id, kind, body, err);
+
+    if (spooled != STORE_NONE)
+        return spooled;
+    if (check_reachable(vault, err) == -1)
+        return STORE_FAILED;
+    return note_answer(
+        vault, store->ops->read_body(store, run_id, kind, body, err), err);
+}
+
+enum store_answer
+vault_last_log(struct vault *vault, const struct uuid *except,
+               struct store_log *log, struct err *err)
+{
+    struct store *store = vault->store;
+
+    return note_answer(
+        vault, store->ops->last_log(store, vault->host, except, log, err), err);
+}
+
+int
+vault_open_runs(struct vault *vault,
+                int (*each)(void *arg, const struct uuid *run_id,
+                            struct err *err),
+                void *arg, struct err *err)
+{
+    struct store *store = vault->store;
+    const int result =
+        store->ops->open_runs(store, vault->host, each, arg, err);
+
+    note_attempt(vault, result, err);
+    return result;
+}

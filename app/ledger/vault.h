@@ -1,0 +1,108 @@
+/*
+ * vault - where sealed entries become durable: the database, or the spool
+ * while it is away.
+ *
+ *     vault_init(&vault, &config, &err);
+ *     switch (vault_write(vault, entries, count, &err)) ...
+ *     vault_work(vault);                      between batches
+ *     vault_close(&vault);
+ *
+ * The order of entries is kept: while batches wait in the spool, newer ones
+ * follow them there, and the oldest is committed first.  How often a database
+ * that fails is tried is outage.h's affair.
+ *
+ * A batch is numbered and sealed before it comes here, and may be in the
+ * database although an attempt failed.  So a batch that is held must be given
+ * again, just as it is, until it is durable; nothing else may come before it.
+ */
+#ifndef LEDGER_VAULT_H
+#define LEDGER_VAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "ledger/outage.h"
+#include "ledger/seal.h"
+#include "ledger/spool.h"
+#include "ledger/store.h"
+
+struct vault_config {
+    struct store *store; /* taken over by vault_init(), whatever it returns */
+    struct spool_config spool;
+    const char *host;
+    bool closed; /* AUDIT_POLICY: the database or nothing */
+};
+
+/* Open because the scribe embeds it. */
+struct vault {
+    struct store *store;
+    struct spool *spool;
+    const char *host;
+    bool closed;
+    struct outage outage;
+    bool reached; /* since the start, at least once */
+    struct store_schema schema;
+    bool schema_fits;
+    int64_t check_mono_ms;       /* the schema is looked at again then */
+    int64_t look_mono_ms;        /* and whether somebody asks for an attempt */
+    int64_t spool_retry_mono_ms; /* not before, after the spool failed */
+    bool refusing;               /* nothing could be made durable, lately */
+    uint64_t failure_count;      /* of the database */
+    uint64_t replayed_count;     /* entries, from the spool */
+};
+
+enum vault_outcome {
+    VAULT_COMMITTED,
+    VAULT_SPOOLED,
+    VAULT_HELD,   /* not durable for certain: the same again, see
+                   * vault_retry_mono_ms() */
+    VAULT_BLAMED, /* an entry is at fault, none is there; err says why */
+};
+
+/* Looks whether the database is there; it need not be.  -1 when the spool
+ * cannot be used, or ERR_INVALID when the database never can. */
+int vault_init(struct vault *vault, const struct vault_config *config,
+               int64_t deadline_mono_ms, struct err *err) ATTR_MUST_CHECK;
+void vault_close(struct vault *vault);
+
+enum vault_outcome vault_write(struct vault *vault,
+                               const struct seal *const *entries, size_t count,
+                               struct err *err) ATTR_MUST_CHECK;
+
+/* When a held batch is worth another attempt. */
+int64_t vault_retry_mono_ms(const struct vault *vault);
+
+/* Looks at the schema, tries a database that was away, commits one spooled
+ * batch: what is due. */
+void vault_work(struct vault *vault);
+int64_t vault_wake_mono_ms(const struct vault *vault);
+
+/* Everything written so far is in the database, and it answers. */
+bool vault_is_clear(const struct vault *vault);
+
+/* May a run begin now? */
+bool vault_takes_runs(const struct vault *vault);
+
+/* As the store's functions of these names, over both places.  STORE_FAILED at
+ * once while the database is left alone. */
+enum store_answer vault_find(struct vault *vault, const struct uuid *run_id,
+                             enum entry_kind kind,
+                             struct entry_receipt *receipt, struct err *err);
+enum store_answer vault_read_body(struct vault *vault,
+                                  const struct uuid *run_id,
+                                  enum entry_kind kind, struct buf *body,
+                                  struct err *err);
+
+/* Only when vault_is_clear(). */
+enum store_answer vault_last_log(struct vault *vault, const struct uuid *except,
+                                 struct store_log *log, struct err *err);
+int vault_open_runs(struct vault *vault,
+                    int (*each)(void *arg, const struct uuid *run_id,
+                                struct err *err),
+                    void *arg, struct err *err) ATTR_MUST_CHECK;
+
+#endif
