@@ -149,13 +149,15 @@ static enum vault_outcome
 write_store(struct vault *vault, const struct seal *const *entries,
             size_t count, struct err *err)
 {
+    struct err why = { 0 };
     const int result =
-        vault->store->ops->write(vault->store, entries, count, err);
+        vault->store->ops->write(vault->store, entries, count, &why);
 
-    note_attempt(vault, result, err);
+    note_attempt(vault, result, &why);
     if (result == 0)
         return VAULT_COMMITTED;
-    return may_heal(err) ? VAULT_HELD : VAULT_BLAMED;
+    err_set(err, why.kind, "%s", why.text);
+    return may_heal(&why) ? VAULT_HELD : VAULT_BLAMED;
 }
 
 static enum vault_outcome
@@ -386,13 +388,14 @@ vault_takes_runs(const struct vault *vault)
 
 /* ---- looking things up ------------------------------------------------- */
 
-/* The answer of a store that was asked; a failure counts as any other. */
-static enum store_answer
-note_answer(struct vault *vault, enum store_answer answer,
-            const struct err *err)
+/* Settles what asking the store gave: a failure counts as any other. */
+static void
+note_asked(struct vault *vault, bool failed, const struct err *why,
+           struct err *err)
 {
-    note_attempt(vault, answer == STORE_FAILED ? -1 : 0, err);
-    return answer;
+    note_attempt(vault, failed ? -1 : 0, why);
+    if (failed)
+        err_set(err, why->kind, "%s", why->text);
 }
 
 static int
@@ -408,13 +411,16 @@ vault_find(struct vault *vault, const struct uuid *run_id, enum entry_kind kind,
            struct entry_receipt *receipt, struct err *err)
 {
     struct store *store = vault->store;
+    struct err why = { 0 };
+    enum store_answer answer;
 
     if (spool_find(vault->spool, run_id, kind, receipt) == STORE_FOUND)
         return STORE_FOUND;
     if (check_reachable(vault, err) == -1)
         return STORE_FAILED;
-    return note_answer(
-        vault, store->ops->find(store, run_id, kind, receipt, err), err);
+    answer = store->ops->find(store, run_id, kind, receipt, &why);
+    note_asked(vault, answer == STORE_FAILED, &why, err);
+    return answer;
 }
 
 enum store_answer
@@ -422,15 +428,17 @@ vault_read_body(struct vault *vault, const struct uuid *run_id,
                 enum entry_kind kind, struct buf *body, struct err *err)
 {
     struct store *store = vault->store;
-    const enum store_answer spooled =
+    struct err why = { 0 };
+    enum store_answer answer =
         spool_read_body(vault->spool, run_id, kind, body, err);
 
-    if (spooled != STORE_NONE)
-        return spooled;
+    if (answer != STORE_NONE)
+        return answer;
     if (check_reachable(vault, err) == -1)
         return STORE_FAILED;
-    return note_answer(
-        vault, store->ops->read_body(store, run_id, kind, body, err), err);
+    answer = store->ops->read_body(store, run_id, kind, body, &why);
+    note_asked(vault, answer == STORE_FAILED, &why, err);
+    return answer;
 }
 
 enum store_answer
@@ -438,9 +446,12 @@ vault_last_log(struct vault *vault, const struct uuid *except,
                struct store_log *log, struct err *err)
 {
     struct store *store = vault->store;
+    struct err why = { 0 };
+    const enum store_answer answer =
+        store->ops->last_log(store, vault->host, except, log, &why);
 
-    return note_answer(
-        vault, store->ops->last_log(store, vault->host, except, log, err), err);
+    note_asked(vault, answer == STORE_FAILED, &why, err);
+    return answer;
 }
 
 int
@@ -450,9 +461,10 @@ vault_open_runs(struct vault *vault,
                 void *arg, struct err *err)
 {
     struct store *store = vault->store;
+    struct err why = { 0 };
     const int result =
-        store->ops->open_runs(store, vault->host, each, arg, err);
+        store->ops->open_runs(store, vault->host, each, arg, &why);
 
-    note_attempt(vault, result, err);
+    note_asked(vault, result == -1, &why, err);
     return result;
 }

@@ -1,7 +1,6 @@
 /* ledger_fixture.c - see ledger_fixture.h. */
 #include "support/ledger_fixture.h"
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 
 #include "base/attr.h"
 #include "base/clock.h"
+#include "support/scratch.h"
 
 #define WAIT_MS         5000
 #define USUAL_START     "2026-01-31T23:59:59.123456Z"
@@ -29,30 +29,18 @@ void
 fixture_make(struct fixture *fixture)
 {
     memset(fixture, 0, sizeof(*fixture));
-    snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/ledger.XXXXXX");
-    assert_non_null(mkdtemp(fixture->folder));
+    scratch_make(fixture->folder);
     snprintf(fixture->path, sizeof(fixture->path), "%s/ledger.db",
              fixture->folder);
     snprintf(fixture->spool, sizeof(fixture->spool), "%s/spool",
              fixture->folder);
 }
 
-static int
-remove_one(const char *path, const struct stat *info, int type,
-           struct FTW *place)
-{
-    (void)info;
-    (void)type;
-    (void)place;
-    return remove(path);
-}
-
 void
 fixture_remove(struct fixture *fixture)
 {
     fixture_lose_log(fixture);
-    assert_int_equal(nftw(fixture->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS),
-                     0);
+    scratch_remove(fixture->folder);
 }
 
 /* ---- writing ----------------------------------------------------------- */

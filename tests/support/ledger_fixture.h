@@ -21,9 +21,10 @@
 #include "ledger/entry.h"
 #include "ledger/logbook.h"
 #include "ledger/vault.h"
+#include "support/scratch.h"
 
 struct fixture {
-    char folder[64];
+    char folder[SCRATCH_PATH_LEN];
     char path[96];
     char spool[96];
     struct vault vault;

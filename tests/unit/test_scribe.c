@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -31,6 +30,7 @@
 #include "ledger/scribe.h"
 #include "prefork/board.h"
 #include "prefork/child.h"
+#include "support/scratch.h"
 #include "sys/counters.h"
 #include "sys/fd.h"
 #include "sys/log.h"
@@ -100,7 +100,8 @@ static const struct counters_family families[] = {
     PLAIN(FAMILY_SET_ASIDE, COUNTERS_GAUGE),
 };
 
-static char folder[64], store_path[128], socket_path[128], log_path[128];
+static char folder[SCRATCH_PATH_LEN], store_path[128], socket_path[128],
+    log_path[128];
 static char spool_path[128];
 static bool closed;
 static int listen_fd, wake_fd;
@@ -254,9 +255,7 @@ static int
 set_up(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/test_scribe.XXXXXX");
-    if (mkdtemp(folder) == NULL)
-        return -1;
+    scratch_make(folder);
     snprintf(store_path, sizeof(store_path), "%s/ledger.db", folder);
     snprintf(socket_path, sizeof(socket_path), "%s/s", folder);
     snprintf(log_path, sizeof(log_path), "%s/log", folder);
@@ -278,16 +277,6 @@ set_up(void **state)
 }
 
 static int
-remove_one(const char *path, const struct stat *info, int type,
-           struct FTW *place)
-{
-    (void)info;
-    (void)type;
-    (void)place;
-    return remove(path);
-}
-
-static int
 tear_down(void **state)
 {
     (void)state;
@@ -298,7 +287,8 @@ tear_down(void **state)
     board_free(board);
     counters_free(metrics);
     munmap(shared, sizeof(*shared));
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    scratch_remove(folder);
+    return 0;
 }
 
 /* ---- clerks and records ------------------------------------------------ */

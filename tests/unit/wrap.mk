@@ -23,3 +23,5 @@ WRAP_test_turn_run := -Wl,--wrap=models_start,--wrap=models_turn \
 	-Wl,--wrap=poll,--wrap=__poll_chk
 WITH_test_turn_run_broken := $(WITH_test_turn_run)
 WRAP_test_turn_run_broken := $(WRAP_test_turn_run)
+WRAP_test_spool := -Wl,--wrap=fsync
+WRAP_test_vault := -Wl,--wrap=clock_mono_ms

@@ -1,0 +1,519 @@
+/*
+ * test_vault.c - the database or the spool: a scripted store, a clock of our
+ * own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "ledger/vault.h"
+#include "support/scratch.h"
+#include "support/sealed.h"
+#include "sys/file.h"
+
+#define MAX_WRITTEN 64
+
+int64_t __wrap_clock_mono_ms(void);
+
+static int64_t now_ms;
+
+int64_t
+__wrap_clock_mono_ms(void)
+{
+    return now_ms;
+}
+
+/* ---- a store that does as it is told ------------------------------------ */
+
+static struct {
+    struct store store; /* first */
+    bool away;
+    bool commits_in_secret; /* away, but what it is given arrives */
+    const struct seal *poison;
+    int64_t schema;
+    int64_t written[MAX_WRITTEN]; /* idx, in their order */
+    size_t written_count;
+    int attempts;
+    bool closed;
+} fake;
+
+static void
+fake_close(struct store *store)
+{
+    (void)store;
+    fake.closed = true;
+}
+
+static int
+away(struct err *err)
+{
+    fake.attempts++;
+    return fake.away ? err_set(err, ERR_SYSTEM, "away") : 0;
+}
+
+static int
+fake_check(struct store *store, struct store_schema *schema, struct err *err)
+{
+    (void)store;
+    *schema = (struct store_schema){ .found = fake.schema, .min = 3, .max = 5 };
+    return away(err);
+}
+
+static bool
+has(int64_t idx)
+{
+    for (size_t i = 0; i < fake.written_count; i++)
+        if (fake.written[i] == idx)
+            return true;
+    return false;
+}
+
+static int
+fake_write(struct store *store, const struct seal *const *entries, size_t count,
+           struct err *err)
+{
+    const int failed = away(err);
+
+    (void)store;
+    if (failed && !fake.commits_in_secret)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (fake.poison != NULL &&
+            memcmp(entries[i]->leaf_hash, fake.poison->leaf_hash,
+                   ENTRY_HASH_LEN) == 0)
+            return err_set(err, ERR_INVALID, "poison");
+    for (size_t i = 0; i < count; i++)
+        if (!has(entries[i]->place.idx))
+            fake.written[fake.written_count++] = entries[i]->place.idx;
+    return failed ? -1 : 0;
+}
+
+static enum store_answer
+fake_find(struct store *store, const struct uuid *run_id, enum entry_kind kind,
+          struct entry_receipt *receipt, struct err *err)
+{
+    (void)store;
+    (void)run_id;
+    (void)kind;
+    (void)receipt;
+    return away(err) == 0 ? STORE_NONE : STORE_FAILED;
+}
+
+static const struct store_ops fake_ops = { .close = fake_close,
+                                           .check = fake_check,
+                                           .write = fake_write,
+                                           .find = fake_find };
+
+/* ---- set-up ------------------------------------------------------------ */
+
+static char folder[SCRATCH_PATH_LEN];
+static struct vault vault;
+static struct sealed sealed;
+static int64_t max_bytes, reserve_bytes;
+
+static void
+open_vault(bool closed)
+{
+    const struct vault_config config = {
+        .store = &fake.store,
+        .spool = { .folder = folder,
+                   .max_bytes = max_bytes,
+                   .reserve_bytes = reserve_bytes },
+        .host = "test-host",
+        .closed = closed,
+    };
+    struct err err = { 0 };
+
+    if (vault_init(&vault, &config, now_ms + 1000, &err) == -1)
+        fail_msg("%s", err.text);
+}
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    now_ms = 1000000;
+    max_bytes = 1 << 20;
+    reserve_bytes = 0;
+    memset(&fake, 0, sizeof(fake));
+    fake.store.ops = &fake_ops;
+    fake.schema = 4;
+    scratch_make(folder);
+    sealed_init(&sealed, 8);
+    open_vault(false);
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    vault_close(&vault);
+    sealed_close(&sealed);
+    scratch_remove(folder);
+    return 0;
+}
+
+static void
+open_again(bool closed)
+{
+    vault_close(&vault);
+    open_vault(closed);
+}
+
+static enum vault_outcome
+put(size_t first, size_t count)
+{
+    return vault_write(&vault, sealed.entries + first, count, NULL);
+}
+
+/* What the store has, in the order of arrival, is 0 .. count-1. */
+static void
+expect_written(size_t count)
+{
+    assert_int_equal(fake.written_count, count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(fake.written[i], (int64_t)i);
+}
+
+/* The given batch, again and again, until it is held no more. */
+static enum vault_outcome
+put_until_settled(size_t first, size_t count)
+{
+    enum vault_outcome outcome = put(first, count);
+
+    for (int i = 0; outcome == VAULT_HELD && i < 10; i++) {
+        now_ms = vault_retry_mono_ms(&vault);
+        outcome = put(first, count);
+    }
+    return outcome;
+}
+
+/* Everything that is due up to that time. */
+static void
+let_pass(int64_t until_ms)
+{
+    while (vault_wake_mono_ms(&vault) <= until_ms) {
+        if (vault_wake_mono_ms(&vault) > now_ms)
+            now_ms = vault_wake_mono_ms(&vault);
+        vault_work(&vault);
+    }
+    now_ms = until_ms;
+}
+
+/* ---- tests ------------------------------------------------------------- */
+
+static void
+test_a_store_that_works_gets_everything_at_once(void **state)
+{
+    (void)state;
+    assert_true(vault_is_clear(&vault));
+    assert_int_equal(put(0, 3), VAULT_COMMITTED);
+    assert_int_equal(put(3, 1), VAULT_COMMITTED);
+    expect_written(4);
+    assert_true(spool_is_empty(vault.spool));
+}
+
+static void
+test_a_short_failure_is_waited_out(void **state)
+{
+    (void)state;
+    fake.away = true;
+    assert_int_equal(put(0, 2), VAULT_HELD);
+    assert_in_range(vault_retry_mono_ms(&vault), now_ms + 250, now_ms + 275);
+    assert_int_equal(put(0, 2), VAULT_HELD); /* too early: not an attempt */
+    assert_true(vault_takes_runs(&vault));
+    fake.away = false;
+    now_ms += 275;
+    assert_int_equal(put(0, 2), VAULT_COMMITTED);
+    expect_written(2);
+}
+
+static void
+test_after_five_attempts_the_spool_takes_over(void **state)
+{
+    const int64_t began_ms = now_ms;
+    const int attempts = fake.attempts;
+
+    (void)state;
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, 2), VAULT_SPOOLED);
+    assert_int_equal(fake.attempts - attempts, 5);
+    assert_in_range(now_ms - began_ms, 3750, 4125);
+    /* And now at once, without asking the store. */
+    assert_int_equal(put(2, 2), VAULT_SPOOLED);
+    assert_int_equal(fake.attempts - attempts, 5);
+    assert_false(vault_is_clear(&vault));
+    assert_true(vault_takes_runs(&vault));
+}
+
+static void
+test_one_probe_a_minute_then_the_spool_is_drained_in_order(void **state)
+{
+    int attempts;
+
+    (void)state;
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, 2), VAULT_SPOOLED);
+    assert_int_equal(put(2, 1), VAULT_SPOOLED);
+    attempts = fake.attempts;
+    let_pass(now_ms + 59000);
+    assert_int_equal(fake.attempts, attempts);
+    let_pass(now_ms + 1200); /* the minute is over */
+    assert_int_equal(fake.attempts, attempts + 1);
+    let_pass(now_ms + 59000);
+    assert_int_equal(fake.attempts, attempts + 1);
+
+    fake.away = false;
+    let_pass(now_ms + 1200);
+    expect_written(3);
+    assert_true(vault_is_clear(&vault));
+    assert_int_equal(vault.replayed_count, 3);
+    assert_int_equal(put(3, 1), VAULT_COMMITTED);
+    expect_written(4);
+}
+
+static void
+test_newer_entries_do_not_pass_those_that_wait(void **state)
+{
+    (void)state;
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, 1), VAULT_SPOOLED);
+    assert_int_equal(put(1, 1), VAULT_SPOOLED);
+    fake.away = false;
+    now_ms += 61000;
+    assert_int_equal(put(2, 1), VAULT_SPOOLED); /* before the first probe */
+    vault_work(&vault);
+    assert_int_equal(put(3, 1), VAULT_SPOOLED); /* two still wait */
+    let_pass(now_ms);
+    expect_written(4);
+}
+
+/* The commit went through and its answer was lost. */
+static void
+test_an_unknown_outcome_doubles_nothing(void **state)
+{
+    (void)state;
+    fake.away = true;
+    fake.commits_in_secret = true;
+    assert_int_equal(put(0, 2), VAULT_HELD);
+    expect_written(2);
+    assert_int_equal(put_until_settled(0, 2), VAULT_SPOOLED);
+    fake.away = false;
+    let_pass(now_ms + 61000);
+    expect_written(2);
+    assert_true(vault_is_clear(&vault));
+}
+
+static void
+test_a_bad_entry_is_blamed_and_nothing_is_spooled(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    fake.poison = sealed.entries[1];
+    assert_int_equal(vault_write(&vault, sealed.entries, 3, &err),
+                     VAULT_BLAMED);
+    assert_string_equal(err.text, "poison");
+    assert_int_equal(vault.outage.failures, 0);
+    assert_true(spool_is_empty(vault.spool));
+    expect_written(0);
+}
+
+static void
+test_a_bad_entry_in_the_spool_is_set_aside_and_the_others_get_through(
+    void **state)
+{
+    (void)state;
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, 3), VAULT_SPOOLED);
+    assert_int_equal(put(3, 1), VAULT_SPOOLED);
+    fake.away = false;
+    fake.poison = sealed.entries[1];
+    let_pass(now_ms + 61000);
+    assert_int_equal(fake.written_count, 3);
+    assert_true(has(0) && !has(1) && has(2) && has(3));
+    assert_int_equal(spool_counts(vault.spool).set_aside, 1);
+    assert_int_equal(spool_counts(vault.spool).batches, 0);
+}
+
+static void
+test_a_start_without_the_store_spools_at_once(void **state)
+{
+    (void)state;
+    fake.away = true;
+    open_again(false);
+    assert_false(vault_is_clear(&vault));
+    assert_int_equal(put(0, 1), VAULT_SPOOLED);
+    fake.away = false;
+    let_pass(now_ms + 61000);
+    assert_true(vault_is_clear(&vault));
+    expect_written(1);
+}
+
+static void
+test_what_an_earlier_scribe_spooled_comes_first(void **state)
+{
+    (void)state;
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, 2), VAULT_SPOOLED);
+    fake.away = false;
+    open_again(false);
+    assert_false(vault_is_clear(&vault));
+    assert_int_equal(put(2, 1), VAULT_SPOOLED);
+    let_pass(now_ms);
+    expect_written(3);
+}
+
+static void
+test_a_schema_out_of_range_is_spooled_for_and_looked_at_again(void **state)
+{
+    (void)state;
+    fake.schema = 6;
+    let_pass(now_ms + 10000);
+    assert_false(vault.schema_fits);
+    assert_int_equal(vault.schema.found, 6);
+    assert_int_equal(put(0, 1), VAULT_SPOOLED);
+    let_pass(now_ms + 30000);
+    expect_written(0);
+    fake.schema = 5;
+    let_pass(now_ms + 10000);
+    assert_true(vault_is_clear(&vault));
+    expect_written(1);
+}
+
+static void
+test_a_spool_that_fails_holds_the_batch_and_refuses_runs(void **state)
+{
+    (void)state;
+    vault_close(&vault);
+    max_bytes = 1;
+    open_vault(false);
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, 1),
+                     VAULT_SPOOLED); /* may pass once */
+    assert_int_equal(put(1, 1), VAULT_HELD);
+    assert_false(vault_takes_runs(&vault));
+    assert_int_equal(vault_retry_mono_ms(&vault), now_ms + 1000);
+    fake.away = false;
+    let_pass(now_ms + 61000); /* drained meanwhile */
+    assert_int_equal(put(1, 1), VAULT_COMMITTED);
+    assert_true(vault_takes_runs(&vault));
+    expect_written(2);
+}
+
+static void
+test_a_spool_with_its_reserve_left_takes_no_runs_but_ends(void **state)
+{
+    (void)state;
+    vault_close(&vault);
+    reserve_bytes = max_bytes - 1;
+    open_vault(false);
+    fake.away = true;
+    assert_true(vault_takes_runs(&vault));
+    assert_int_equal(put_until_settled(0, 1), VAULT_SPOOLED);
+    assert_false(vault_takes_runs(&vault));
+    assert_int_equal(put(1, 1), VAULT_SPOOLED);
+}
+
+static void
+test_closed_means_the_store_or_nothing(void **state)
+{
+    (void)state;
+    open_again(true);
+    fake.away = true;
+    assert_int_equal(put(0, 1), VAULT_HELD);
+    assert_true(vault_takes_runs(&vault)); /* it may be over in a moment */
+    for (int i = 0; i < 4; i++) {
+        now_ms = vault_retry_mono_ms(&vault);
+        assert_int_equal(put(0, 1), VAULT_HELD);
+    }
+    assert_false(vault_takes_runs(&vault));
+    assert_true(spool_is_empty(vault.spool));
+    fake.away = false;
+    now_ms = vault_retry_mono_ms(&vault);
+    assert_int_equal(put(0, 1), VAULT_COMMITTED);
+    assert_true(vault_takes_runs(&vault));
+    expect_written(1);
+}
+
+static void
+test_somebody_may_ask_for_an_attempt_now(void **state)
+{
+    char path[128];
+
+    (void)state;
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, 1), VAULT_SPOOLED);
+    fake.away = false;
+    snprintf(path, sizeof(path), "%s/drain", folder);
+    assert_int_equal(file_write_durably(path, 0600, "", 0, NULL), 0);
+    let_pass(now_ms + 1000);
+    expect_written(1);
+    assert_true(vault_is_clear(&vault));
+}
+
+static void
+test_a_store_that_is_left_alone_is_not_asked_either(void **state)
+{
+    struct entry_receipt receipt;
+    int attempts;
+
+    (void)state;
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, 1), VAULT_SPOOLED);
+    attempts = fake.attempts;
+    assert_int_equal(
+        vault_find(&vault, &sealed.runs[0], ENTRY_ACCEPTED, &receipt, NULL),
+        STORE_FOUND);
+    assert_int_equal(receipt.state, ENTRY_SPOOLED);
+    assert_int_equal(
+        vault_find(&vault, &sealed.runs[1], ENTRY_ACCEPTED, &receipt, NULL),
+        STORE_FAILED);
+    assert_int_equal(fake.attempts, attempts);
+}
+
+static void
+test_the_store_is_closed_with_the_vault(void **state)
+{
+    (void)state;
+    vault_close(&vault);
+    assert_true(fake.closed);
+    vault_close(&vault);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(test_a_store_that_works_gets_everything_at_once),
+        TEST(test_a_short_failure_is_waited_out),
+        TEST(test_after_five_attempts_the_spool_takes_over),
+        TEST(test_one_probe_a_minute_then_the_spool_is_drained_in_order),
+        TEST(test_newer_entries_do_not_pass_those_that_wait),
+        TEST(test_an_unknown_outcome_doubles_nothing),
+        TEST(test_a_bad_entry_is_blamed_and_nothing_is_spooled),
+        TEST(
+            test_a_bad_entry_in_the_spool_is_set_aside_and_the_others_get_through),
+        TEST(test_a_start_without_the_store_spools_at_once),
+        TEST(test_what_an_earlier_scribe_spooled_comes_first),
+        TEST(test_a_schema_out_of_range_is_spooled_for_and_looked_at_again),
+        TEST(test_a_spool_that_fails_holds_the_batch_and_refuses_runs),
+        TEST(test_a_spool_with_its_reserve_left_takes_no_runs_but_ends),
+        TEST(test_closed_means_the_store_or_nothing),
+        TEST(test_somebody_may_ask_for_an_attempt_now),
+        TEST(test_a_store_that_is_left_alone_is_not_asked_either),
+        TEST(test_the_store_is_closed_with_the_vault),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
