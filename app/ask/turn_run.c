@@ -9,8 +9,9 @@
 #include "metrics.h"
 #include "sys/log.h"
 
-/* The longest a caller waits to be let in when the scribe does not answer. */
-#define ACCEPT_MS 2000
+/* The longest a caller waits to be let in: all five attempts at a database that
+ * has gone, before the spool's turn, and a little more. */
+#define ACCEPT_MS 12000
 
 /* To say that the record failed: the deadline may have passed by then. */
 #define GRACE_MS 500

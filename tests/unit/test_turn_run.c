@@ -398,10 +398,10 @@ test_a_run_is_let_in_when_its_entry_is_durable(void **state)
           "10 refused ?audit_unavailable" },
         { "no answer",
           { .scribe[ENTRY_ACCEPTED] = { WORLD_SILENT, 0 } },
-          0,
+          20000,
           TURN_RUN_UNAVAILABLE,
           "0 write:accepted\n"
-          "2000 late ?audit_unavailable" },
+          "12000 late ?audit_unavailable" },
         { "no answer, and the run's own deadline is nearer",
           { .scribe[ENTRY_ACCEPTED] = { WORLD_SILENT, 0 } },
           1500,
@@ -427,10 +427,10 @@ test_a_run_is_let_in_when_its_entry_is_durable(void **state)
           { .scribe[ENTRY_ACCEPTED] = { WORLD_SILENT, 0 },
             .left_at = WORLD_BEFORE,
             .hurry_at = WORLD_BEFORE },
-          0,
+          20000,
           TURN_RUN_UNAVAILABLE,
           "0 write:accepted\n"
-          "2000 late ?audit_unavailable" },
+          "12000 late ?audit_unavailable" },
     };
     size_t bad = 0;
 
