@@ -39,11 +39,11 @@ OPTIMIZE_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 LINK_asan := -fsanitize=address,undefined
 
 CPPFLAGS := -D_GNU_SOURCE -DTANDEM_VERSION='"$(VERSION)"' -Ilib -Iapp -Itests -I$(B)/generated \
-	-MMD -MP
+	-isystem /usr/include/postgresql -MMD -MP
 CFLAGS = -std=c11 -g $(WARNINGS) $(WARNINGS_$(VARIANT)) \
 	$(OPTIMIZE_$(VARIANT)) -fstack-protector-strong -fPIE
 LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LINK_$(VARIANT))
-LIBS := -lfcgi -lcurl -ljansson -lpcre2-8 -lsqlite3 -lssl -lcrypto
+LIBS := -lfcgi -lcurl -ljansson -lpcre2-8 -lsqlite3 -lpq -lssl -lcrypto
 
 # ---- sources -------------------------------------------------------------
 

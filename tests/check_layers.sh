@@ -38,7 +38,8 @@ BEGIN {
     allow("modelsim", lib)
     home("curl/curl.h", "lib/client/http.c")
     home("sqlite3.h", "lib/client/lite.c")
-    home("libpq-fe.h", "lib/client/pg.c")
+    home("libpq-fe.h", "lib/client/pg.c lib/client/pg_connect.h " \
+         "lib/client/pg_connect.c lib/client/pg_url.c")
     home("fcgiapp.h", "lib/gate/fcgi.c")
     home("pcre2.h", "lib/text/redact.c")
     home("microhttpd.h", "app/modelsim/server.c")

@@ -3,8 +3,8 @@
 set -eu
 
 packages="build-essential pkg-config clang libfcgi-dev libcurl4-openssl-dev
-libjansson-dev libpcre2-dev libsqlite3-dev libssl-dev libmicrohttpd-dev
-libcmocka-dev sqlite3 lighttpd apache2-bin curl openssl python3
+libjansson-dev libpcre2-dev libsqlite3-dev libpq-dev libssl-dev
+libmicrohttpd-dev libcmocka-dev sqlite3 lighttpd apache2-bin curl openssl python3
 python3-pytest"
 
 missing=""

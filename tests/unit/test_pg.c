@@ -1,0 +1,586 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "client/pg.h"
+#include "support/pg_cluster.h"
+
+#define PATIENCE_MS 20000
+
+static struct pg *pg;
+static struct pg_query query;
+
+static int64_t
+patience(void)
+{
+    return clock_mono_ms() + PATIENCE_MS;
+}
+
+static struct pg *
+client_of(const char *url, enum pg_mode mode)
+{
+    const struct pg_options options = { .url = url,
+                                        .application = "test pg",
+                                        .mode = mode };
+    struct err err = { 0 };
+    struct pg *client = pg_new(&options, &err);
+
+    assert_non_null(client);
+    return client;
+}
+
+static struct pg *
+client(enum pg_mode mode)
+{
+    char url[512];
+
+    snprintf(url, sizeof(url), "host=%s dbname=postgres user=super",
+             pg_cluster_folder());
+    return client_of(url, mode);
+}
+
+static void
+ask(const char *sql)
+{
+    pg_query_close(&query);
+    pg_query_init(&query, sql, 1u << 20);
+}
+
+static int
+start(struct err *err)
+{
+    struct pg_query *queries[] = { &query };
+    const struct pg_order order = { .queries = queries, .query_count = 1 };
+
+    return pg_start(pg, &order, patience(), err);
+}
+
+static int
+run_until(int64_t deadline, struct err *err)
+{
+    struct pg_query *queries[] = { &query };
+    const struct pg_order order = { .queries = queries, .query_count = 1 };
+
+    return pg_run(pg, &order, deadline, err);
+}
+
+static int
+run(const char *sql, struct err *err)
+{
+    ask(sql);
+    return run_until(patience(), err);
+}
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    return pg_cluster_start();
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    return pg_cluster_stop();
+}
+
+static int
+begin(void **state)
+{
+    (void)state;
+    pg = client(PG_WRITE);
+    pg_query_init(&query, "", 0);
+    return 0;
+}
+
+static int
+end(void **state)
+{
+    (void)state;
+    pg_query_close(&query);
+    pg_free(pg);
+    return 0;
+}
+
+/* ---- what goes in and comes out ---------------------------------------- */
+
+static void
+every_type_comes_back_as_it_went_in(void **state)
+{
+    static const char text[] = "\\ ' \" \n \xf0\x9f\x98\x80";
+    static const uint8_t bytes[] = { 0, 1, 255, 0 };
+    const struct uuid id = { { 1, 2, 3, 4, 255 } };
+    struct uuid found;
+    struct err err = { 0 };
+    size_t len;
+
+    (void)state;
+    ask("SELECT $1, $2, $3, $4, $5, $6, $1::int4, $7 = 'x'");
+    pg_add_int(&query, -7);
+    pg_add_text(&query, text, strlen(text));
+    pg_add_bytes(&query, bytes, sizeof(bytes));
+    pg_add_uuid(&query, &id);
+    pg_add_time(&query, 1774000000123456);
+    pg_add_null(&query, PG_TEXT);
+    pg_add_text(&query, "", 0);
+    assert_int_equal(start(&err), 0);
+    assert_int_equal(pg_step(pg, patience(), &err), PG_ROW);
+    assert_int_equal(pg_query_index(pg), 0);
+    assert_int_equal(pg_column_count(pg), 8);
+    assert_int_equal(pg_int(pg, 0), -7);
+    assert_string_equal(pg_text(pg, 1, &len), text);
+    assert_int_equal(len, strlen(text));
+    assert_memory_equal(pg_text(pg, 2, &len), bytes, sizeof(bytes));
+    assert_int_equal(len, sizeof(bytes));
+    assert_int_equal(pg_uuid(pg, 3, &found), 0);
+    assert_memory_equal(&found, &id, sizeof(id));
+    assert_int_equal(pg_time(pg, 4), 1774000000123456);
+    assert_true(pg_is_null(pg, 5));
+    assert_null(pg_text(pg, 5, NULL));
+    assert_int_equal(pg_int(pg, 6), -7);
+    assert_int_equal(pg_int(pg, 7), 0);
+    assert_int_equal(pg_uuid(pg, 0, &found), -1);
+    assert_int_equal(pg_step(pg, patience(), &err), PG_DONE);
+}
+
+static void
+arrays_hold_values_nulls_or_nothing(void **state)
+{
+    const struct uuid id = { { 9 } };
+    struct err err = { 0 };
+
+    (void)state;
+    ask("SELECT $1::text, $2::text, $3::text, cardinality($4), $5::text,"
+        " $6 = ARRAY['2026-03-20T09:46:40.123456Z'::timestamptz]");
+    pg_array_begin(&query, PG_INT8);
+    pg_add_int(&query, 1);
+    pg_add_null(&query, PG_INT8);
+    pg_add_int(&query, 3);
+    pg_array_end(&query);
+    pg_array_begin(&query, PG_TEXT);
+    pg_add_str(&query, "a,b");
+    pg_add_str(&query, "");
+    pg_array_end(&query);
+    pg_array_begin(&query, PG_BYTEA);
+    pg_add_bytes(&query, "\x01\x02", 2);
+    pg_array_end(&query);
+    pg_array_begin(&query, PG_UUID);
+    pg_array_end(&query);
+    pg_array_begin(&query, PG_UUID);
+    pg_add_uuid(&query, &id);
+    pg_array_end(&query);
+    pg_array_begin(&query, PG_TIMESTAMPTZ);
+    pg_add_time(&query, 1774000000123456);
+    pg_array_end(&query);
+    assert_int_equal(start(&err), 0);
+    assert_int_equal(pg_step(pg, patience(), &err), PG_ROW);
+    assert_string_equal(pg_text(pg, 0, NULL), "{1,NULL,3}");
+    assert_string_equal(pg_text(pg, 1, NULL), "{\"a,b\",\"\"}");
+    assert_string_equal(pg_text(pg, 2, NULL), "{\"\\\\x0102\"}");
+    assert_int_equal(pg_int(pg, 3), 0);
+    assert_string_equal(pg_text(pg, 4, NULL),
+                        "{09000000-0000-0000-0000-000000000000}");
+    assert_int_equal(pg_int(pg, 5), 1);
+    assert_int_equal(pg_step(pg, patience(), &err), PG_DONE);
+}
+
+static void
+what_does_not_fit_is_told_before_anything_is_sent(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    pg_query_init(&query, "SELECT $1", 4);
+    pg_add_str(&query, "hello");
+    assert_int_equal(run_until(patience(), &err), -1);
+    assert_int_equal(err.kind, ERR_LIMIT);
+    assert_false(pg_is_connected(pg));
+}
+
+static void
+statements_are_one_transaction_and_rows_say_whose_they_are(void **state)
+{
+    struct pg_query other;
+    struct pg_query *queries[] = { &query, &other };
+    const struct pg_order order = { .queries = queries, .query_count = 2 };
+    struct err err = { 0 };
+    int64_t transaction;
+
+    (void)state;
+    assert_int_equal(run("SET synchronous_commit = off", &err), 0);
+    pg_query_init(&other, "SELECT txid_current() FROM generate_series(1, 2)",
+                  0);
+    ask("SELECT txid_current(), current_setting('synchronous_commit'),"
+        " current_setting('transaction_isolation'),"
+        " current_setting('application_name')");
+    assert_int_equal(pg_start(pg, &order, patience(), &err), 0);
+    assert_int_equal(pg_step(pg, patience(), &err), PG_ROW);
+    transaction = pg_int(pg, 0);
+    assert_string_equal(pg_text(pg, 1, NULL), "on");
+    assert_string_equal(pg_text(pg, 2, NULL), "read committed");
+    assert_string_equal(pg_text(pg, 3, NULL), "test pg");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pg_step(pg, patience(), &err), PG_ROW);
+        assert_int_equal(pg_query_index(pg), 1);
+        assert_int_equal(pg_int(pg, 0), transaction);
+    }
+    assert_int_equal(pg_step(pg, patience(), &err), PG_DONE);
+    pg_query_close(&other);
+}
+
+static void
+many_rows_come_one_by_one_and_may_be_left(void **state)
+{
+    struct err err = { 0 };
+    int64_t sum = 0;
+    enum pg_step step;
+
+    (void)state;
+    ask("SELECT n FROM generate_series(1, 100000) AS n");
+    assert_int_equal(start(&err), 0);
+    while ((step = pg_step(pg, patience(), &err)) == PG_ROW)
+        sum += pg_int(pg, 0);
+    assert_int_equal(step, PG_DONE);
+    assert_int_equal(sum, INT64_C(100000) * 100001 / 2);
+    assert_true(pg_is_connected(pg));
+
+    assert_int_equal(start(&err), 0);
+    assert_int_equal(pg_step(pg, patience(), &err), PG_ROW);
+    pg_stop(pg);
+    assert_false(pg_is_connected(pg));
+    assert_int_equal(run("SELECT 1", &err), 0);
+    pg_stop(pg);
+    assert_true(pg_is_connected(pg));
+}
+
+/* ---- who is to blame --------------------------------------------------- */
+
+static void
+the_kind_says_whether_it_may_heal(void **state)
+{
+    static const struct {
+        const char *sql;
+        const char *sqlstate;
+        enum err_kind kind;
+    } cases[] = {
+        { "INSERT INTO blame VALUES (1, 'a', 'x')", "23514", ERR_INVALID },
+        { "INSERT INTO blame VALUES (NULL, 'a', '')", "23502", ERR_INVALID },
+        { "INSERT INTO blame VALUES (1, 'z', '')", "23514", ERR_SYSTEM },
+        { "INSERT INTO blame VALUES (2, 'a', ''), (2, 'a', '')", "23505",
+          ERR_INVALID },
+        { "SELECT 'seven'::int8", "22P02", ERR_INVALID },
+        { "DO $$BEGIN RAISE 'x' USING ERRCODE = 'TD001'; END$$", "TD001",
+          ERR_INVALID },
+        { "DO $$BEGIN RAISE 'x' USING ERRCODE = 'TD002'; END$$", "TD002",
+          ERR_INVALID },
+        { "DO $$BEGIN RAISE 'x' USING ERRCODE = '54000'; END$$", "54000",
+          ERR_LIMIT },
+        { "DO $$BEGIN RAISE 'x' USING ERRCODE = '53100'; END$$", "53100",
+          ERR_SYSTEM },
+        { "DO $$BEGIN RAISE 'x' USING ERRCODE = '40P01'; END$$", "40P01",
+          ERR_SYSTEM },
+        { "DO $$BEGIN RAISE 'x' USING ERRCODE = '57P01'; END$$", "57P01",
+          ERR_SYSTEM },
+        { "SELECT * FROM nowhere", "42P01", ERR_SYSTEM },
+        { "SET ROLE super; SELECT 1", "42601", ERR_SYSTEM },
+    };
+
+    (void)state;
+    pg_cluster_sql("postgres",
+                   "CREATE TABLE blame (id int NOT NULL, part text, note text "
+                   "CONSTRAINT empty CHECK (note = ''), UNIQUE (id, part)) "
+                   "PARTITION BY LIST (part);"
+                   "CREATE TABLE blame_a PARTITION OF blame FOR VALUES IN "
+                   "('a')");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = { 0 };
+
+        assert_int_equal(run(cases[i].sql, &err), -1);
+        assert_string_equal(pg_sqlstate(pg), cases[i].sqlstate);
+        assert_int_equal(err.kind, cases[i].kind);
+        assert_non_null(strstr(err.text, cases[i].sqlstate));
+        assert_null(strstr(err.text, "seven"));
+        assert_false(pg_is_connected(pg));
+    }
+    assert_string_equal(
+        pg_cluster_sql("postgres", "SELECT count(*) FROM blame"), "0");
+}
+
+static void
+a_password_is_in_no_error(void **state)
+{
+    static const char *const urls[] = {
+        "postgresql://joe:hunter2@[::1",
+        "postgresql://joe:hunter2@/x?nonsense=1",
+        "host=/nowhere user=joe password=hunter2",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+        const struct pg_options options = { .url = urls[i],
+                                            .application = "x" };
+        struct err err = { 0 };
+        struct pg *joe = pg_new(&options, &err);
+
+        if (joe != NULL)
+            assert_int_equal(pg_connect(joe, patience(), &err), -1);
+        assert_int_equal(err.kind, joe != NULL ? ERR_SYSTEM : ERR_INVALID);
+        assert_null(strstr(err.text, "hunter2"));
+        pg_free(joe);
+    }
+}
+
+static void
+another_encoding_is_refused(void **state)
+{
+    char url[512];
+    struct err err = { 0 };
+
+    (void)state;
+    pg_cluster_sql("postgres", "CREATE DATABASE latin ENCODING 'LATIN1' "
+                               "LOCALE 'C' TEMPLATE template0");
+    snprintf(url, sizeof(url), "host=%s dbname=latin user=super",
+             pg_cluster_folder());
+    pg_free(pg);
+    pg = client_of(url, PG_WRITE);
+    assert_int_equal(pg_connect(pg, patience(), &err), -1);
+    assert_int_equal(err.kind, ERR_INVALID);
+    assert_non_null(strstr(err.text, "LATIN1"));
+}
+
+static void
+too_many_connections_have_their_code(void **state)
+{
+    char url[512];
+    struct err err = { 0 };
+
+    (void)state;
+    pg_cluster_sql("postgres", "CREATE ROLE crowd LOGIN CONNECTION LIMIT 0");
+    snprintf(url, sizeof(url), "host=%s dbname=postgres user=crowd",
+             pg_cluster_folder());
+    pg_free(pg);
+    pg = client_of(url, PG_WRITE);
+    assert_int_equal(run("SELECT 1", &err), -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_string_equal(pg_sqlstate(pg), "53300");
+}
+
+/* ---- time -------------------------------------------------------------- */
+
+static void
+the_server_gives_up_before_the_deadline(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    assert_int_equal(run("SELECT 1", &err), 0);
+    ask("SELECT pg_sleep(60)");
+    assert_int_equal(run_until(clock_mono_ms() + 2000, &err), -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_string_equal(pg_sqlstate(pg), "57014");
+}
+
+static void
+a_lock_is_not_waited_for_until_the_end(void **state)
+{
+    struct pg *holder = client(PG_WRITE);
+    struct pg_query lock;
+    struct pg_query *queries[] = { &lock };
+    const struct pg_order order = { .queries = queries, .query_count = 1 };
+    struct err err = { 0 };
+
+    (void)state;
+    pg_cluster_sql("postgres", "CREATE TABLE held (id int)");
+    pg_query_init(&lock, "SELECT pg_advisory_lock(1), 1", 0);
+    assert_int_equal(pg_run(holder, &order, patience(), &err), 0);
+    assert_int_equal(run("SELECT 1", &err), 0);
+    ask("SELECT pg_advisory_lock(1)");
+    assert_int_equal(run_until(clock_mono_ms() + 2000, &err), -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_string_equal(pg_sqlstate(pg), "55P03");
+    pg_query_close(&lock);
+    pg_free(holder);
+}
+
+static void
+a_server_that_falls_silent_costs_the_deadline_and_the_connection(void **state)
+{
+    struct err err = { 0 };
+    int64_t began;
+    pid_t backend;
+
+    (void)state;
+    ask("SELECT pg_backend_pid()");
+    assert_int_equal(start(&err), 0);
+    assert_int_equal(pg_step(pg, patience(), &err), PG_ROW);
+    backend = (pid_t)pg_int(pg, 0);
+    assert_int_equal(pg_step(pg, patience(), &err), PG_DONE);
+
+    assert_int_equal(kill(backend, SIGSTOP), 0);
+    began = clock_mono_ms();
+    assert_int_equal(run_until(began + 300, &err), -1);
+    assert_in_range(clock_mono_ms() - began, 300, PATIENCE_MS);
+    kill(backend, SIGCONT);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_non_null(strstr(err.text, "in time"));
+    assert_string_equal(pg_sqlstate(pg), "");
+    assert_false(pg_is_connected(pg));
+}
+
+static void
+a_connection_that_was_ended_while_idle_is_made_anew(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    assert_int_equal(run("SELECT 1", &err), 0);
+    assert_int_equal(pg_cluster_say("down fast"), 0);
+    assert_int_equal(run("SELECT 1", &err), -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_int_equal(pg_cluster_say("up"), 0);
+    memset(&err, 0, sizeof(err));
+    assert_int_equal(run("SELECT 1", &err), 0);
+    assert_int_equal(pg_cluster_say("down fast"), 0);
+    assert_int_equal(pg_cluster_say("up"), 0);
+    assert_int_equal(run("SELECT 1", &err), 0);
+    assert_int_equal(err.kind, ERR_NONE);
+}
+
+/* ---- several hosts ----------------------------------------------------- */
+
+/* Takes connections and never says a word. */
+static int
+listen_silently(int *port)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(at);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    *port = ntohs(at.sin_port);
+    return fd;
+}
+
+static void
+a_silent_host_uses_up_its_share_only_and_comes_last_then(void **state)
+{
+    char url[512];
+    struct err err = { 0 };
+    int64_t began;
+    int port;
+    const int silent = listen_silently(&port);
+
+    (void)state;
+    snprintf(url, sizeof(url),
+             "host=127.0.0.1,%s port=%d,5432 dbname=postgres user=super",
+             pg_cluster_folder(), port);
+    pg_free(pg);
+    pg = client_of(url, PG_WRITE);
+    began = clock_mono_ms();
+    assert_int_equal(pg_connect(pg, began + 4000, &err), 0);
+    assert_in_range(clock_mono_ms() - began, 2000, 4000);
+    assert_non_null(strstr(pg_place(pg), pg_cluster_folder()));
+    assert_int_equal(err.kind, ERR_NONE);
+
+    pg_disconnect(pg);
+    assert_int_equal(pg_connect(pg, clock_mono_ms() + 4000, &err), 0);
+    assert_non_null(strstr(pg_place(pg), pg_cluster_folder()));
+    close(silent);
+}
+
+static void
+a_writer_passes_over_a_read_only_host(void **state)
+{
+    char url[512];
+    struct err err = { 0 };
+
+    (void)state;
+    pg_cluster_sql("postgres", "CREATE DATABASE readonly");
+    pg_cluster_sql("postgres", "ALTER DATABASE readonly SET "
+                               "default_transaction_read_only = on");
+    snprintf(url, sizeof(url),
+             "host=%s dbname=readonly user=super target_session_attrs=any",
+             pg_cluster_folder());
+    pg_free(pg);
+    pg = client_of(url, PG_WRITE);
+    assert_int_equal(pg_connect(pg, patience(), &err), -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_non_null(strstr(err.text, "read-only"));
+
+    memset(&err, 0, sizeof(err));
+    pg_free(pg);
+    pg = client_of(url, PG_READ);
+    assert_int_equal(run("SELECT 1", &err), 0);
+    assert_int_equal(run("CREATE TABLE t ()", &err), -1);
+    assert_string_equal(pg_sqlstate(pg), "25006");
+    assert_int_equal(err.kind, ERR_SYSTEM);
+}
+
+static void
+names_are_looked_up(void **state)
+{
+    char url[512];
+    struct err err = { 0 };
+    int port;
+    const int fd = listen_silently(&port);
+
+    (void)state;
+    close(fd); /* now nobody listens there */
+    snprintf(url, sizeof(url), "postgresql://joe:hunter2@localhost:%d/x", port);
+    pg_free(pg);
+    pg = client_of(url, PG_READ);
+    assert_int_equal(pg_connect(pg, patience(), &err), -1);
+    assert_non_null(strstr(err.text, "refused"));
+    assert_non_null(strstr(err.text, "localhost:"));
+    assert_null(strstr(err.text, "hunter2"));
+
+    memset(&err, 0, sizeof(err));
+    pg_free(pg);
+    pg = client_of("postgresql://nobody.invalid/x", PG_READ);
+    assert_int_equal(pg_connect(pg, patience(), &err), -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_non_null(strstr(err.text, "nobody.invalid"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_type_comes_back_as_it_went_in),
+        TEST(arrays_hold_values_nulls_or_nothing),
+        TEST(what_does_not_fit_is_told_before_anything_is_sent),
+        TEST(statements_are_one_transaction_and_rows_say_whose_they_are),
+        TEST(many_rows_come_one_by_one_and_may_be_left),
+        TEST(the_kind_says_whether_it_may_heal),
+        TEST(a_password_is_in_no_error),
+        TEST(another_encoding_is_refused),
+        TEST(too_many_connections_have_their_code),
+        TEST(the_server_gives_up_before_the_deadline),
+        TEST(a_lock_is_not_waited_for_until_the_end),
+        TEST(a_server_that_falls_silent_costs_the_deadline_and_the_connection),
+        TEST(a_connection_that_was_ended_while_idle_is_made_anew),
+        TEST(a_silent_host_uses_up_its_share_only_and_comes_last_then),
+        TEST(a_writer_passes_over_a_read_only_host),
+        TEST(names_are_looked_up),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
