@@ -17,8 +17,8 @@ SET LOCAL ROLE tandem_owner;
 
 DO $guard$
 BEGIN
-    IF to_regclass('tandem.experiment_runs') IS NULL THEN
-        RAISE EXCEPTION 'tandem: grants.sql needs step 0006_experiment_runs '
+    IF to_regclass('tandem.checkpoint') IS NULL THEN
+        RAISE EXCEPTION 'tandem: grants.sql needs step 0008_checkpoint '
             'first' USING ERRCODE = 'TD004';
     END IF;
 END
@@ -66,12 +66,19 @@ GRANT USAGE ON SCHEMA tandem TO tandem_writer, tandem_reader, tandem_auditor,
 GRANT SELECT ON tandem.schema_version TO tandem_writer, tandem_reader,
     tandem_auditor, tandem_retention, tandem_monitor;
 
--- writer: adds, and sees nothing of what it added.
-GRANT INSERT ON tandem.entry, tandem.content TO tandem_writer;
+-- writer: adds, and sees nothing of what it added but by questions that give
+-- facts about its own runs and logs.
+GRANT INSERT ON tandem.entry, tandem.content, tandem.checkpoint
+    TO tandem_writer;
+GRANT EXECUTE ON FUNCTION tandem.scribe_find(uuid, text),
+    tandem.scribe_body(uuid, text), tandem.scribe_last_log(text, uuid),
+    tandem.scribe_leaves(uuid, bigint, integer), tandem.scribe_open_runs(text)
+    TO tandem_writer;
 
 -- reader: facts, and runs without their texts.
 GRANT SELECT ON tandem.entry, tandem.run_claim, tandem.verification,
-    tandem.retired_partition TO tandem_reader, tandem_auditor;
+    tandem.retired_partition, tandem.checkpoint
+    TO tandem_reader, tandem_auditor;
 GRANT SELECT (id, flash_latency_ms, pro_latency_ms, created_at, user_id,
     status) ON tandem.experiment_runs TO tandem_reader;
 
@@ -94,12 +101,14 @@ GRANT SELECT ON tandem.active_hold, tandem.verification,
     tandem.retired_partition TO tandem_retention;
 GRANT SELECT ON tandem.active_hold TO tandem_auditor;
 
--- monitor: is the calendar long enough, is every partition protected?  A view
+-- monitor: is the calendar long enough, is every partition protected, how old is
+-- the newest checkpoint?  A view
 -- runs its functions as whoever looks at it.
 GRANT SELECT ON tandem.partition_calendar TO tandem_monitor, tandem_reader,
     tandem_auditor, tandem_retention;
 GRANT EXECUTE ON FUNCTION tandem.partition_month(text) TO tandem_monitor,
     tandem_reader, tandem_auditor, tandem_retention;
+GRANT SELECT ON tandem.checkpoint TO tandem_monitor;
 
 -- eraser: for the erasure to come; the trigger on content looks at holds.
 GRANT SELECT (run_id, part, recorded_at), DELETE ON tandem.content

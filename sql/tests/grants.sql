@@ -14,11 +14,13 @@ CREATE TABLE table_right (role_name text, relname name, rights text);
 INSERT INTO table_right VALUES
     ('tandem_writer', 'entry', 'INSERT'),
     ('tandem_writer', 'content', 'INSERT'),
+    ('tandem_writer', 'checkpoint', 'INSERT'),
     ('tandem_writer', 'schema_version', 'SELECT'),
     ('tandem_reader', 'entry', 'SELECT'),
     ('tandem_reader', 'run_claim', 'SELECT'),
     ('tandem_reader', 'verification', 'SELECT'),
     ('tandem_reader', 'retired_partition', 'SELECT'),
+    ('tandem_reader', 'checkpoint', 'SELECT'),
     ('tandem_reader', 'partition_calendar', 'SELECT'),
     ('tandem_reader', 'schema_version', 'SELECT'),
     ('tandem_auditor', 'entry', 'SELECT'),
@@ -26,6 +28,7 @@ INSERT INTO table_right VALUES
     ('tandem_auditor', 'run_claim', 'SELECT'),
     ('tandem_auditor', 'verification', 'SELECT'),
     ('tandem_auditor', 'retired_partition', 'SELECT'),
+    ('tandem_auditor', 'checkpoint', 'SELECT'),
     ('tandem_auditor', 'partition_calendar', 'SELECT'),
     ('tandem_auditor', 'schema_version', 'SELECT'),
     ('tandem_auditor', 'legal_hold', 'SELECT'),
@@ -38,6 +41,7 @@ INSERT INTO table_right VALUES
     ('tandem_retention', 'partition_calendar', 'SELECT'),
     ('tandem_retention', 'schema_version', 'SELECT'),
     ('tandem_monitor', 'partition_calendar', 'SELECT'),
+    ('tandem_monitor', 'checkpoint', 'SELECT'),
     ('tandem_monitor', 'schema_version', 'SELECT'),
     ('tandem_eraser', 'content', 'DELETE'),
     ('tandem_eraser', 'active_hold', 'SELECT');
@@ -77,6 +81,7 @@ FROM tried_role, ledger_table, (VALUES
 WHERE (role_name, relname) <> ('tandem_eraser', 'content')
     AND NOT (attempt LIKE 'INSERT%' AND (role_name, relname) IN
         (('tandem_writer', 'entry'), ('tandem_writer', 'content'),
+         ('tandem_writer', 'checkpoint'),
          ('tandem_auditor', 'verification'), ('tandem_auditor', 'legal_hold'),
          ('tandem_auditor', 'legal_hold_release')))
 ORDER BY role_name, relname, attempt;
@@ -124,6 +129,15 @@ FROM tried_role, (VALUES
     ('tandem.retire_partition(''none'')', 'TD003'),
     ('tandem.make_partition(''entry'', ''2001-01-01'')', '42501'),
     ('tandem.protect(''tandem.entry'')', '42501')) AS tried (call, wanted);
+
+SELECT expect(role_name, 'SELECT ' || call, CASE
+        WHEN role_name = 'tandem_writer' THEN 'done' ELSE '42501' END)
+FROM tried_role, (VALUES
+    ('tandem.scribe_find(NULL, ''accepted'')'),
+    ('tandem.scribe_body(NULL, ''accepted'')'),
+    ('tandem.scribe_last_log(''a'', NULL)'),
+    ('tandem.scribe_leaves(NULL, 0, 1)'),
+    ('tandem.scribe_open_runs(''a'')')) AS tried (call);
 
 -- The eraser deletes texts, one run or all, and nothing else; not on hold.
 BEGIN;

@@ -79,6 +79,15 @@ SELECT same('a difficult text is unchanged',
             E'\\n =HYPERLINK(\r\n\t"\uFFFD" \U0001F600 ''\\''');
 
 -- A row for the tables that are not partitioned.
+SELECT expect('tandem_writer', format('INSERT INTO tandem.checkpoint (log_id, '
+    'size, root, note, recorded_at) VALUES (%L, %s, %L, ''test'', %L) '
+    'ON CONFLICT DO NOTHING', '00000000-0000-7000-8000-000000000001', size,
+    '\x' || repeat('0', digits), moment()), wanted)
+FROM (VALUES (1, 1, 64, 'done'), (2, 1, 64, 'done'), (3, 0, 64, '23514'),
+    (4, 1, 62, '23514')) AS tried (number, size, digits, wanted)
+ORDER BY number;
+SELECT same('a checkpoint that comes twice is there once',
+            (SELECT count(*)::text FROM tandem.checkpoint), '1');
 SELECT expect('tandem_auditor', 'INSERT INTO tandem.legal_hold '
     '(covers_from, covers_until, reason) '
     'VALUES (''2001-01-01'', ''2001-02-01'', ''test'')', 'done');

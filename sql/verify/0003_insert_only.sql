@@ -14,7 +14,9 @@ DECLARE
     wrong text;
 BEGIN
     WITH protected (relation, guard) AS (
-        SELECT oid, 'refuse_change' FROM pg_class
+        SELECT oid, CASE relname WHEN 'open_run' THEN 'refuse_open_run_change'
+                   ELSE 'refuse_change' END
+        FROM pg_class
         WHERE relnamespace = 'tandem'::regnamespace AND relkind IN ('r', 'p')
             AND relname <> 'schema_version'
             AND oid <> ALL (SELECT relid

@@ -160,7 +160,7 @@ check_way_back() {
     schema_of by_psql >"$work/reverted"
     succeeds "revert leaves nothing" diff "$work/empty" "$work/reverted"
     refuses "what is not in is not taken back" "not in" \
-        script by_psql revert/0006_experiment_runs.sql
+        script by_psql revert/0008_checkpoint.sql
     refuses "what is not in does not verify" ERROR \
         script by_psql verify/0001_foundation.sql
     each by_psql deploy "$(echo "$steps" | head -n 3)" >/dev/null 2>&1
@@ -322,7 +322,20 @@ check_verify_notices() {
 }
 
 check_revert_with_rows() {
-    for step in 0006_experiment_runs 0005_retirement 0004_partitions; do
+    count=$(as_super -d by_psql -c "SELECT count(*) FROM tandem.checkpoint")
+    refuses "checkpoints are not dropped by slip" "confirm_data_loss=$count" \
+        script by_psql revert/0008_checkpoint.sql
+    succeeds "with the right count they are" script by_psql \
+        revert/0008_checkpoint.sql -v confirm_data_loss="$count"
+    refuses "admin entries keep their step" "admin entries" \
+        script by_psql revert/0007_scribe.sql
+    as_super -d by_psql -c "BEGIN" \
+        -c "ALTER TABLE tandem.run_claim DISABLE TRIGGER insert_only" \
+        -c "DELETE FROM tandem.run_claim WHERE class = 'admin'" \
+        -c "ALTER TABLE tandem.run_claim ENABLE ALWAYS TRIGGER insert_only" \
+        -c "COMMIT"
+    for step in 0007_scribe 0006_experiment_runs 0005_retirement \
+        0004_partitions; do
         succeeds "revert of $step keeps the rows" \
             script by_psql "revert/$step.sql"
     done
@@ -339,7 +352,7 @@ check_revert_with_rows() {
     succeeds "the steps go back in over rows" \
         each by_psql deploy "$(echo "$steps" | tail -n +4)"
     succeeds "and the ledger verifies" each by_psql verify "$steps"
-    each by_psql revert "$(echo "$steps_back" | head -n 3)"
+    each by_psql revert "$(echo "$steps_back" | head -n 5)"
     refuses "nor with a wrong count" "confirm_data_loss=$rows" script by_psql \
         revert/0003_insert_only.sql -v confirm_data_loss=$((rows - 1))
     succeeds "with the right count it is" script by_psql \
@@ -368,7 +381,7 @@ else
     check_way_back
     check_sqitch
     succeeds "the helpers" as_super -d by_psql -f "$sql/tests/helpers.sql"
-    for file in writing grants insert_only partitions view; do
+    for file in writing scribe grants insert_only partitions view; do
         check_file "$file"
     done
     check_login

@@ -1,0 +1,111 @@
+-- What a scribe asks.  After writing.sql, whose entries it finds.
+
+SET search_path = tandem_test, pg_catalog;
+
+-- The value of a question, as the writer.
+CREATE FUNCTION answer(question text) RETURNS text
+LANGUAGE plpgsql AS $body$
+DECLARE
+    value text;
+BEGIN
+    SET LOCAL ROLE tandem_writer;
+    EXECUTE 'SELECT ' || question INTO value;
+    SET LOCAL ROLE NONE;
+    RETURN value;
+END
+$body$;
+
+-- A log of each host, numbered by when it was opened.
+CREATE FUNCTION log_of(log integer) RETURNS uuid
+LANGUAGE sql STRICT AS $body$
+SELECT format('00000000-0000-7000-a000-%s', lpad(log::text, 12, '0'))::uuid
+$body$;
+CREATE FUNCTION entry_of(log integer, idx bigint, kind text, run integer,
+    host text DEFAULT NULL)
+RETURNS text
+LANGUAGE sql AS $body$
+SELECT replace(replace(entry_insert(kind, run, idx,
+                                    moment() + make_interval(hours => log)),
+                       '00000000-0000-7000-8000-000000000001',
+                       log_of(log)::text),
+               '{"v":1}', coalesce('{"host":"' || host || '"}', '{"v":1}'))
+$body$;
+
+SELECT expect('tandem_writer', entry_of(log, 0, 'log_opened', NULL, host),
+              'done')
+FROM (VALUES (1, 'a'), (2, 'b'), (3, 'a')) AS logs (log, host);
+SELECT expect('tandem_writer', entry_of(log, idx, kind, run), wanted)
+FROM (VALUES (1, 1, 1, 'accepted', 601, 'done'),
+    (2, 2, 1, 'accepted', 602, 'done'), (3, 3, 1, 'accepted', 603, 'done'),
+    (4, 3, 2, 'accepted', 604, 'done'), (5, 3, 3, 'finished', 603, 'done'),
+    (6, 3, 4, 'orphaned', 605, 'done'), (7, 3, 5, 'accepted', 605, 'done'),
+    (8, 3, 6, 'admin', 606, 'done'), (9, 3, 7, 'admin', 606, '23505'),
+    (10, 3, 7, 'log_linked', NULL, 'done'))
+    AS entries (number, log, idx, kind, run, wanted)
+ORDER BY number;
+
+SELECT same('where an entry is',
+    answer(format('scribe_find FROM (SELECT log_id || '' '' || idx AS '
+        'scribe_find FROM tandem.scribe_find(%L, ''finished'')) AS found',
+        run_of(603))), log_of(3) || ' 3');
+SELECT same('an entry of another kind is not found',
+    answer(format('idx FROM tandem.scribe_find(%L, ''orphaned'')',
+                  run_of(603))), NULL);
+SELECT same('an admin entry is found',
+    answer(format('idx FROM tandem.scribe_find(%L, ''admin'')', run_of(606))),
+    '6');
+SELECT same('a kind without claims is not found',
+    answer(format('idx FROM tandem.scribe_find(%L, ''erased'')', run_of(1))),
+    NULL);
+SELECT same('the body of an entry',
+    answer(format('tandem.scribe_body(%L, ''accepted'')', run_of(601))),
+    '{"v":1}');
+
+SELECT same('the last log of a host',
+    answer('tandem.scribe_last_log(''a'', NULL)'), log_of(3)::text);
+SELECT same('and the one before',
+    answer(format('tandem.scribe_last_log(''a'', %L)', log_of(3))),
+    log_of(1)::text);
+SELECT same('another host has another',
+    answer('tandem.scribe_last_log(''b'', NULL)'), log_of(2)::text);
+SELECT same('a new host has none',
+    answer('tandem.scribe_last_log(''c'', NULL)'), NULL);
+
+SELECT same('leaves come in order and in pages',
+    answer(format('string_agg(last_idx || '':'' || octet_length(leaves), '' '') '
+        'FROM unnest(ARRAY[0, 3, 6, 8]) AS first, '
+        'tandem.scribe_leaves(%L, first, 3)', log_of(3))),
+    '2:96 5:96 7:64');
+
+SELECT same('open runs of a host',
+    answer('string_agg(right(run::text, 3), '' '' ORDER BY run) '
+           'FROM tandem.scribe_open_runs(''a'') AS run'), '601 604');
+SELECT same('open runs of another host',
+    answer('string_agg(right(run::text, 3), '' '' ORDER BY run) '
+           'FROM tandem.scribe_open_runs(''b'') AS run'), '602');
+SELECT expect('tandem_owner', format('DELETE FROM tandem.open_run '
+    'WHERE run_id = %L', run_of(601)), 'TD001');
+
+-- A question is answered from an index, whatever the ledger's size.
+CREATE FUNCTION plan_of(statement text) RETURNS text
+LANGUAGE plpgsql AS $body$
+DECLARE
+    line text;
+    plan text := '';
+BEGIN
+    SET LOCAL enable_seqscan = off;
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || statement LOOP
+        plan := plan || line || E'\n';
+    END LOOP;
+    RETURN plan;
+END
+$body$;
+SELECT same('the last log comes from an index', (plan_of(
+    'SELECT log_id FROM tandem.entry WHERE kind = ''log_opened'' '
+    'AND body::jsonb ->> ''host'' = ''a'' '
+    'ORDER BY recorded_at DESC LIMIT 1') !~ 'Sort|Seq Scan')::text, 'true');
+
+DROP FUNCTION plan_of(text);
+DROP FUNCTION entry_of(integer, bigint, text, integer, text);
+DROP FUNCTION log_of(integer);
+DROP FUNCTION answer(text);
