@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "client/pg.h"
 
 #define ARENA_MAX_BYTES (1024 * 1024)
 #define HOUR_MS         3600000
@@ -64,6 +65,15 @@ static const char *const level_words[] = { "DEBUG", "INFO", "WARNING", "ERROR",
 static const struct conf_option options[] = {
     PATH("STATE_DIR", state_dir, "/var/lib/tandem",
          "Folder of the embedded ledger, ledger.db"),
+    { "DATABASE_URL", CONF_SECRET, AT(database_url), "", 0, TEXT_MAX_BYTES,
+      NULL, CONF_NEEDS_RESTART, "PostgreSQL instead of the embedded ledger: "
+      "the scribe's login, with tandem_writer" },
+    { "DATABASE_READER_URL", CONF_SECRET, AT(database_reader_url), "", 0,
+      TEXT_MAX_BYTES, NULL, CONF_NEEDS_RESTART,
+      "Login of control workers, with tandem_reader or tandem_auditor; empty: "
+      "DATABASE_URL" },
+    SECONDS("DATABASE_TIMEOUT_S", database_ms, "1", 100, 30000,
+            "One attempt to write to PostgreSQL; more for more than 4 MB"),
     PATH("STREAM_SOCKET", stream_socket, "/run/tandem/stream.sock",
          "FastCGI socket for /api/reasoning/"),
     PATH("CONTROL_SOCKET", control_socket, "/run/tandem/control.sock",
@@ -267,6 +277,34 @@ complete_role(const struct config *config, struct config_role *role,
     }
 }
 
+/* Their form only: a database that is away must not keep us from starting. */
+static int
+check_url(const char *name, const char *url, struct err *err)
+{
+    struct pg *pg;
+
+    if (!is_set(url))
+        return 0;
+    pg = pg_new(&(struct pg_options){ .url = url, .application = "" }, err);
+    if (pg == NULL) {
+        err_prefix(err, "%s", name);
+        return -1;
+    }
+    pg_free(pg);
+    return 0;
+}
+
+static int
+check_database(const struct config *config, struct err *err)
+{
+    if (is_set(config->database_reader_url) && !is_set(config->database_url))
+        return err_set(err, ERR_INVALID,
+                       "DATABASE_READER_URL is set, but DATABASE_URL is not");
+    if (check_url("DATABASE_URL", config->database_url, err) == -1)
+        return -1;
+    return check_url("DATABASE_READER_URL", config->database_reader_url, err);
+}
+
 static int
 check_whole(const struct config *config, struct err *err)
 {
@@ -282,7 +320,7 @@ check_whole(const struct config *config, struct err *err)
     if (config->audit_share_ms * 2 > config->run_deadline_ms)
         return err_set(err, ERR_INVALID,
                        "AUDIT_SHARE_S is more than half of RUN_DEADLINE_S");
-    return 0;
+    return check_database(config, err);
 }
 
 static int

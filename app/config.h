@@ -60,6 +60,11 @@ struct config {
     int64_t spool_max_bytes;
     int64_t spool_reserve_bytes;
 
+    /* the ledger in PostgreSQL; the URLs are "" without one */
+    const char *database_url;
+    const char *database_reader_url;
+    int64_t database_ms;
+
     /* processes */
     int64_t stream_workers_min;
     int64_t stream_workers_max;

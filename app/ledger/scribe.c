@@ -464,7 +464,7 @@ start(struct scribe *scribe, struct err *err)
                                   .host = config->host,
                                   .closed = config->closed };
 
-    vault.store = store_lite_open(config->store_path, lock_by_mono_ms, err);
+    vault.store = store_open(&config->store, lock_by_mono_ms, err);
     if (vault.store == NULL ||
         vault_init(&scribe->vault, &vault, lock_by_mono_ms, err) == -1)
         return -1;

@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "ledger/spool.h"
+#include "ledger/store.h"
 #include "prefork/child.h"
 #include "sys/counters.h"
 
@@ -35,8 +36,8 @@ struct scribe_metrics {
 };
 
 struct scribe_config {
-    int listen_fd;          /* borrowed: unix stream, non-blocking */
-    const char *store_path; /* of the SQLite ledger */
+    int listen_fd; /* borrowed: unix stream, non-blocking */
+    struct store_place store;
     struct spool_config spool;
     bool closed;      /* AUDIT_POLICY: the database or nothing */
     const char *host; /* names this host in log_opened */

@@ -1,7 +1,7 @@
 /*
  * store - where entries are kept: one interface, a file for each database.
  *
- *     store = store_lite_open(path, deadline, &err);
+ *     store = store_open(&place, deadline, &err);
  *     store->ops->write(store, seals, count, &err);
  *     store->ops->close(store);
  *
@@ -98,10 +98,33 @@ struct store {
     const struct store_ops *ops;
 };
 
+/* Where the ledger is; borrowed by store_open(). */
+struct store_place {
+    const char *path;    /* of the SQLite ledger */
+    const char *url;     /* of PostgreSQL, which is used when it is not "" */
+    int64_t database_ms; /* for one attempt there */
+};
+
+/* The store of that place; see the two below. */
+struct store *store_open(const struct store_place *place,
+                         int64_t deadline_mono_ms,
+                         struct err *err) ATTR_MUST_CHECK;
+
 /* The SQLite ledger, made on first use.  Holds a lock beside the file, so that
  * there is one writer; waits for it until the deadline, then ERR_LIMIT.
  * ERR_INVALID when the ledger is of a newer version. */
 struct store *store_lite_open(const char *path, int64_t deadline_mono_ms,
                               struct err *err) ATTR_MUST_CHECK;
+
+/* The first step of sql/ that this program needs, and the last number before
+ * those of steps that it could not live with. */
+#define STORE_PG_SCHEMA_MIN 8
+#define STORE_PG_SCHEMA_MAX 99
+
+/* The ledger in PostgreSQL, with the schema of sql/.  Connects when it is used
+ * and again after each failure; an attempt takes attempt_ms, and a second more
+ * for each 4 MB.  ERR_INVALID when the URL is none. */
+struct store *store_pg_open(const char *url, int64_t attempt_ms,
+                            struct err *err) ATTR_MUST_CHECK;
 
 #endif

@@ -215,7 +215,9 @@ workers_scribe(struct child *child)
     char host[HOST_NAME_LEN] = "unknown";
     const struct scribe_config config = {
         .listen_fd = child->listen_fd,
-        .store_path = generation->ledger_path,
+        .store = { .path = generation->ledger_path,
+                   .url = settings->database_url,
+                   .database_ms = settings->database_ms },
         .spool = { .folder = generation->spool_path,
                    .max_bytes = settings->spool_max_bytes,
                    .reserve_bytes = settings->spool_reserve_bytes },

@@ -251,10 +251,10 @@ static int
 send_all(struct pg *pg, const struct pg_order *order, int64_t deadline_mono_ms,
          struct err *err)
 {
-    const char *begin = pg->mode == PG_WRITE
-                            ? "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
-                            : "BEGIN ISOLATION LEVEL REPEATABLE READ, "
-                              "READ ONLY";
+    const char *begin =
+        pg->mode == PG_WRITE
+            ? "BEGIN ISOLATION LEVEL READ COMMITTED"
+            : "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
     const int64_t statement_ms = order->statement_ms > 0
                                      ? order->statement_ms
                                      : clock_left_ms(deadline_mono_ms);

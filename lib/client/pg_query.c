@@ -12,6 +12,8 @@
 #include <endian.h>
 #include <string.h>
 
+#define KEEP_BYTES (1u << 20) /* of memory, by a statement that is cleared */
+
 /* Where these are in an array's header. */
 #define ARRAY_NULLS_AT 4
 #define ARRAY_COUNT_AT 12
@@ -37,7 +39,7 @@ pg_query_init(struct pg_query *query, const char *sql, size_t max_bytes)
 void
 pg_query_clear(struct pg_query *query)
 {
-    buf_clear(&query->bytes);
+    buf_shrink(&query->bytes, KEEP_BYTES);
     query->param_count = 0;
     query->in_array = false;
     query->status = BUF_OK;

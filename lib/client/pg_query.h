@@ -50,7 +50,7 @@ struct pg_query {
 
 /* max_bytes is for all parameters together; 0 when there are none. */
 void pg_query_init(struct pg_query *query, const char *sql, size_t max_bytes);
-void pg_query_clear(struct pg_query *query); /* keeps sql and the memory */
+void pg_query_clear(struct pg_query *query); /* keeps sql */
 void pg_query_close(struct pg_query *query);
 
 /* Each adds the next parameter, or the next element of an open array. */

@@ -75,7 +75,11 @@ BEGIN
 END
 $body$;
 
-SELECT tandem.protect('tandem.open_run', 'refuse_open_run_change');
+DO $protect$
+BEGIN
+    PERFORM tandem.protect('tandem.open_run', 'refuse_open_run_change');
+END
+$protect$;
 
 -- ---- claims ------------------------------------------------------------------
 

@@ -52,7 +52,11 @@ COMMENT ON TABLE tandem.checkpoint IS
 COMMENT ON COLUMN tandem.checkpoint.note IS
     'The text that was signed, and the signatures';
 
-SELECT tandem.protect('tandem.checkpoint');
+DO $protect$
+BEGIN
+    PERFORM tandem.protect('tandem.checkpoint');
+END
+$protect$;
 
 INSERT INTO tandem.schema_version (version, step, file_sha256)
 VALUES (8, '0008_checkpoint', :'sha256_0008');

@@ -51,10 +51,14 @@ fixture_open_log(struct fixture *fixture)
     struct vault_config vault = { .spool = { .folder = fixture->spool,
                                              .max_bytes = INT64_MAX },
                                   .host = "test-host" };
+    const struct store_place place = {
+        .path = fixture->path,
+        .url = fixture->url != NULL ? fixture->url : "",
+        .database_ms = WAIT_MS,
+    };
     struct err err = { 0 };
 
-    vault.store =
-        store_lite_open(fixture->path, clock_mono_ms() + WAIT_MS, &err);
+    vault.store = store_open(&place, clock_mono_ms() + WAIT_MS, &err);
     must(vault.store == NULL ? -1 : 0, &err);
     must(vault_init(&fixture->vault, &vault, clock_mono_ms() + WAIT_MS, &err),
          &err);

@@ -26,6 +26,7 @@
 struct fixture {
     char folder[SCRATCH_PATH_LEN];
     char path[96];
+    const char *url; /* of PostgreSQL; NULL for the file */
     char spool[96];
     struct vault vault;
     struct logbook *book;

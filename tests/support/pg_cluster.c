@@ -91,6 +91,7 @@ pg_cluster_sql(const char *database, const char *sql)
 
     setenv("TANDEM_SQL", sql, 1); /* so that nothing has to be quoted */
     snprintf(command, sizeof(command),
+             "PGOPTIONS='-c default_transaction_read_only=off' "
              "psql -X -q -At -v ON_ERROR_STOP=1 -U super -h %s -d %s "
              "-c \"$TANDEM_SQL\"",
              folder, database);

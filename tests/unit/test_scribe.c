@@ -170,7 +170,7 @@ scribe_start(void)
     if (scribe_pid == 0) {
         const struct scribe_config config = {
             .listen_fd = listen_fd,
-            .store_path = store_path,
+            .store = { .path = store_path, .url = "" },
             .spool = { .folder = spool_path,
                        .max_bytes = SPOOL_BYTES,
                        .reserve_bytes = SPOOL_BYTES / 4 },

@@ -1,0 +1,36 @@
+/*
+ * store_pg_batch - entries as the parameters of one INSERT; for store_pg.c.
+ *
+ *     store_pg_batch_init(&batch, &err);
+ *     store_pg_batch_fill(&batch, entries, count);    and run batch.insert
+ *     store_pg_batch_close(&batch);
+ *
+ * A batch is one statement, so that the server has all of it before it takes the
+ * first lock: a connection that is cut in the middle leaves none behind.
+ */
+#ifndef LEDGER_STORE_PG_BATCH_H
+#define LEDGER_STORE_PG_BATCH_H
+
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "client/pg_query.h"
+#include "ledger/seal.h"
+
+/* Open because the store embeds it. */
+struct store_pg_batch {
+    struct buf sql;
+    struct pg_query insert;
+};
+
+int store_pg_batch_init(struct store_pg_batch *batch,
+                        struct err *err) ATTR_MUST_CHECK;
+void store_pg_batch_close(struct store_pg_batch *batch);
+
+/* Copies what it needs; what does not fit is told by pg_start(). */
+void store_pg_batch_fill(struct store_pg_batch *batch,
+                         const struct seal *const *entries, size_t count);
+
+#endif
