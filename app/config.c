@@ -368,6 +368,12 @@ config_free(struct config *config)
 }
 
 const char *
+config_reader_url(const struct config *config)
+{
+    return first_set(config->database_reader_url, config->database_url);
+}
+
+const char *
 config_ledger_path(struct config *config)
 {
     return arena_printf(&config->arena, "%s/ledger.db", config->state_dir);

@@ -124,6 +124,9 @@ struct config *config_load(const char *path, char **environment,
                            struct err *err) ATTR_MUST_CHECK;
 void config_free(struct config *config); /* NULL is fine */
 
+/* Where PostgreSQL is read, "" without it. */
+const char *config_reader_url(const struct config *config);
+
 /* The SQLite ledger of this configuration, and its spool.  NULL on ERR_NOMEM. */
 const char *config_ledger_path(struct config *config) ATTR_MUST_CHECK;
 const char *config_spool_path(struct config *config) ATTR_MUST_CHECK;

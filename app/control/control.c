@@ -21,12 +21,14 @@
 #define ARENA_MAX_BYTES (1024 * 1024)
 
 #define LISTING_MS 30000 /* the watchdog's patience with a listing */
+#define READ_MS    2000  /* for PostgreSQL's answer */
 
 #define RUN_PREFIX "/api/experiments/"
 
 struct control {
     struct control_config config;
     struct reader *reader; /* NULL until first needed */
+    bool told_of_texts;    /* that they are hidden from us */
     struct arena arena;    /* reset after each request */
     struct buf body;
 };
@@ -135,20 +137,44 @@ begin_listing(struct visit *visit)
                      "Retry-After: 2\r\n");
 }
 
+static void
+turn_unreadable(struct visit *visit, const struct err *err)
+{
+    log_warn("ledger_not_readable", "%s", err->text);
+    turn_away(visit, 503, "ledger_unavailable", "The ledger cannot be read now",
+              "Retry-After: 2\r\n");
+}
+
 static int
 open_reader(struct visit *visit)
 {
     struct control *control = visit->control;
+    const struct reader_place place = {
+        .path = control->config.ledger_path,
+        .url = config_reader_url(control->config.config),
+        .application = "tandem control",
+        .request_ms = READ_MS,
+    };
     struct err err = { 0 };
 
+    if (control->reader == NULL)
+        control->reader = reader_open(&place, &err);
     if (control->reader != NULL)
         return 0;
-    control->reader = reader_open(control->config.ledger_path, &err);
-    if (control->reader != NULL)
-        return 0;
-    log_warn("ledger_not_readable", "%s", err.text);
-    return turn_away(visit, 503, "ledger_unavailable",
-                     "The ledger cannot be read now", "Retry-After: 2\r\n");
+    turn_unreadable(visit, &err);
+    return -1;
+}
+
+/* Once a worker: it may be what the operators want. */
+static void
+tell_of_texts(struct control *control)
+{
+    if (control->told_of_texts || reader_sees_texts(control->reader))
+        return;
+    control->told_of_texts = true;
+    log_info("ledger_texts_hidden",
+             "the login for reading may not see texts: they are shown as null "
+             "(tandem_auditor may)");
 }
 
 static void
@@ -157,6 +183,7 @@ reply_listing(struct visit *visit, enum listings_result result,
 {
     switch (result) {
     case LISTINGS_OK:
+        tell_of_texts(visit->control);
         reply_json(visit, 200);
         break;
     case LISTINGS_BAD_LIMIT:
@@ -169,6 +196,9 @@ reply_listing(struct visit *visit, enum listings_result result,
     case LISTINGS_BAD_ID:
     case LISTINGS_NOT_FOUND:
         turn_away(visit, 404, "not_found", "No such run", NULL);
+        break;
+    case LISTINGS_AWAY:
+        turn_unreadable(visit, err);
         break;
     case LISTINGS_FAILED:
         log_error("listing_failed", "%s", err->text);

@@ -46,6 +46,14 @@ format_cursor(const struct reader_cursor *cursor)
     return json_string(text);
 }
 
+/* Memory and damage are ours to see to; the rest is the database, whose time
+ * may come again. */
+static enum listings_result
+failed(const struct err *err)
+{
+    return err->kind == ERR_SYSTEM ? LISTINGS_AWAY : LISTINGS_FAILED;
+}
+
 /* Appends value and gives it up. */
 static enum listings_result
 write_out(json_t *value, struct buf *out, struct err *err)
@@ -60,7 +68,7 @@ enum listings_result
 listings_page(struct reader *reader, const char *limit, const char *cursor,
               struct buf *out, struct err *err)
 {
-    struct reader_cursor after = { .set = false };
+    struct reader_query query = { .limit = 0 };
     struct reader_cursor next = { .set = false };
     int64_t count = DEFAULT_LIMIT;
     json_t *rows;
@@ -68,11 +76,12 @@ listings_page(struct reader *reader, const char *limit, const char *cursor,
 
     if (limit != NULL && str_to_int(limit, 1, LISTINGS_MAX, &count) == -1)
         return LISTINGS_BAD_LIMIT;
-    if (cursor != NULL && parse_cursor(cursor, &after) == -1)
+    if (cursor != NULL && parse_cursor(cursor, &query.after) == -1)
         return LISTINGS_BAD_CURSOR;
-    rows = reader_list(reader, (size_t)count, &after, &next, err);
+    query.limit = (size_t)count;
+    rows = reader_list(reader, &query, &next, err);
     if (rows == NULL)
-        return LISTINGS_FAILED;
+        return failed(err);
     page = json_pack("{s:o, s:o}", "experiments", rows, "next_cursor",
                      format_cursor(&next));
     if (page == NULL) {
@@ -93,7 +102,7 @@ listings_run(struct reader *reader, const char *run_id, struct buf *out,
         return LISTINGS_BAD_ID;
     run = reader_get(reader, &id, err);
     if (run == NULL)
-        return LISTINGS_FAILED;
+        return failed(err);
     if (json_is_null(run)) {
         json_decref(run);
         return LISTINGS_NOT_FOUND;

@@ -14,6 +14,7 @@ enum listings_result {
     LISTINGS_BAD_CURSOR, /* none of ours */
     LISTINGS_BAD_ID,     /* no UUID */
     LISTINGS_NOT_FOUND,
+    LISTINGS_AWAY,   /* the ledger cannot be read now; err says why */
     LISTINGS_FAILED, /* err says why, for the log */
 };
 

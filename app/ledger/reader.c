@@ -1,124 +1,59 @@
 /*
  * reader.c - see reader.h.
  *
- * Every answer shows one moment of the ledger: it is one statement, or several
- * in one transaction.
+ * Every answer shows one moment of the ledger.
  */
 #include "ledger/reader.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "client/lite.h"
 #include "ledger/entry.h"
-#include "ledger/schema.h"
+#include "ledger/reader_rows.h"
 #include "text/json.h"
 
-#define BUSY_MS        1000
 #define MAX_BODY_DEPTH 16
 
-enum statement { LIST, ENTRIES, CONTENT, STATEMENT_COUNT };
-
-/* The columns of a listed run, in the order of list_sql. */
-enum {
-    LIST_ID,
-    LIST_STARTED_AT,
-    LIST_STATUS,
-    LIST_FIRST_PLAIN, /* from here on a column is a member as it is */
-};
-
-static const char *const plain_members[] = {
-    "query",          "flash_response", "pro_response", "flash_latency_ms",
-    "pro_latency_ms", "total_ms",       "user_id",      "salvage",
-    "flash_model",    "pro_model",
-};
-
-static const char list_sql[] =
-    "SELECT accepted.run_id, accepted.started_at,"
-    " coalesce(gone.status, ended.status, 'open'),"
-    " (SELECT body FROM content WHERE run_id = accepted.run_id"
-    "  AND part = 'query'),"
-    " (SELECT body FROM content WHERE run_id = accepted.run_id"
-    "  AND part = 'flash'),"
-    " (SELECT body FROM content WHERE run_id = accepted.run_id"
-    "  AND part = 'pro'),"
-    " ended.flash_latency_ms, ended.pro_latency_ms, ended.total_ms,"
-    " accepted.user_id, ended.salvage,"
-    " coalesce(ended.flash_model, accepted.flash_model),"
-    " coalesce(ended.pro_model, accepted.pro_model) "
-    "FROM entry AS accepted INDEXED BY entry_newest "
-    "LEFT JOIN entry AS ended ON ended.run_id = accepted.run_id"
-    " AND ended.kind IN ('finished', 'orphaned') "
-    "LEFT JOIN entry AS gone ON gone.run_id = accepted.run_id"
-    " AND gone.kind = 'left' "
-    "WHERE accepted.kind = 'accepted'"
-    " AND (accepted.started_at, accepted.run_id) < (?1, ?2) "
-    "ORDER BY accepted.started_at DESC, accepted.run_id DESC LIMIT ?3";
-
-static const char entries_sql[] =
-    "SELECT log_id, idx, recorded_at, kind, leaf_hash, body, status "
-    "FROM entry WHERE run_id = ?1 AND kind = 'accepted' "
-    "UNION ALL "
-    "SELECT log_id, idx, recorded_at, kind, leaf_hash, body, status "
-    "FROM entry WHERE run_id = ?1 AND kind IN ('finished', 'orphaned') "
-    "UNION ALL "
-    "SELECT log_id, idx, recorded_at, kind, leaf_hash, body, status "
-    "FROM entry WHERE run_id = ?1 AND kind = 'left'";
-
-static const char content_sql[] =
-    "SELECT part, body FROM content WHERE run_id = ?1";
-
-struct reader {
-    struct lite *db;
-    struct lite_stmt *statements[STATEMENT_COUNT];
+/* Members of a listed run that are columns as they are. */
+static const struct {
+    const char *name;
+    enum reader_list_column column;
+    bool is_number;
+} plain_members[] = {
+    { "query", LIST_QUERY, false },
+    { "flash_response", LIST_FLASH_RESPONSE, false },
+    { "pro_response", LIST_PRO_RESPONSE, false },
+    { "flash_latency_ms", LIST_FLASH_LATENCY_MS, true },
+    { "pro_latency_ms", LIST_PRO_LATENCY_MS, true },
+    { "total_ms", LIST_TOTAL_MS, true },
+    { "user_id", LIST_USER_ID, false },
+    { "salvage", LIST_SALVAGE, false },
+    { "flash_model", LIST_FLASH_MODEL, false },
+    { "pro_model", LIST_PRO_MODEL, false },
 };
 
 /* ---- opening ----------------------------------------------------------- */
 
 struct reader *
-reader_open(const char *store_path, struct err *err)
+reader_open(const struct reader_place *place, struct err *err)
 {
-    static const char *const sql[STATEMENT_COUNT] = {
-        [LIST] = list_sql, [ENTRIES] = entries_sql, [CONTENT] = content_sql
-    };
-    struct reader *reader = calloc(1, sizeof(*reader));
-
-    if (reader == NULL) {
-        err_set(err, ERR_NOMEM, "reader");
-        return NULL;
-    }
-    if (access(store_path, F_OK) == -1 && errno == ENOENT) {
-        err_set(err, ERR_INVALID, "there is no ledger at %s", store_path);
-        goto fail;
-    }
-    reader->db = lite_open(store_path, LITE_READ_ONLY, BUSY_MS, err);
-    if (reader->db == NULL || schema_check(reader->db, err) == -1)
-        goto fail;
-    for (size_t i = 0; i < STATEMENT_COUNT; i++) {
-        reader->statements[i] = lite_prepare(reader->db, sql[i], err);
-        if (reader->statements[i] == NULL)
-            goto fail;
-    }
-    return reader;
-
-fail:
-    reader_close(reader);
-    return NULL;
+    return place->url[0] != '\0' ? reader_pg_open(place, err)
+                                 : reader_lite_open(place->path, err);
 }
 
 void
 reader_close(struct reader *reader)
 {
-    if (reader == NULL)
-        return;
-    for (size_t i = 0; i < STATEMENT_COUNT; i++)
-        lite_finalize(reader->statements[i]);
-    lite_close(reader->db);
-    free(reader);
+    if (reader != NULL)
+        reader->ops->close(reader);
+}
+
+bool
+reader_sees_texts(const struct reader *reader)
+{
+    return !reader->hides_texts;
 }
 
 /* ---- rows to JSON ------------------------------------------------------ */
@@ -126,42 +61,39 @@ reader_close(struct reader *reader)
 /* Each returns a new reference or NULL. */
 
 static json_t *
-json_of_column(struct lite_stmt *stmt, int column)
+json_of_text(struct reader *reader, int column)
 {
     size_t len;
-    const char *text;
+    const char *text = reader->ops->text(reader, column, &len);
 
-    switch (lite_type(stmt, column)) {
-    case LITE_INT:
-        return json_integer(lite_int(stmt, column));
-    case LITE_TEXT:
-        text = lite_text(stmt, column, &len);
-        return text != NULL ? json_stringn(text, len) : NULL;
-    case LITE_NULL:
-    case LITE_REAL: /* the schema has neither of these */
-    case LITE_BLOB:
-        break;
-    }
-    return json_null();
+    return text != NULL ? json_stringn(text, len) : json_null();
 }
 
 static json_t *
-json_of_time(struct lite_stmt *stmt, int column)
+json_of_number(struct reader *reader, int column)
+{
+    if (reader->ops->is_null(reader, column))
+        return json_null();
+    return json_integer(reader->ops->number(reader, column));
+}
+
+static json_t *
+json_of_time(struct reader *reader, int column)
 {
     char text[CLOCK_UTC_LEN];
 
-    if (lite_type(stmt, column) != LITE_INT)
+    if (reader->ops->is_null(reader, column))
         return json_null();
-    clock_format_utc(lite_int(stmt, column), text);
+    clock_format_utc(reader->ops->unix_us(reader, column), text);
     return json_string(text);
 }
 
 static json_t *
-json_of_hash(struct lite_stmt *stmt, int column)
+json_of_hash(struct reader *reader, int column)
 {
     char hex[2 * ENTRY_HASH_LEN + 1];
     size_t len;
-    const void *bytes = lite_blob(stmt, column, &len);
+    const void *bytes = reader->ops->text(reader, column, &len);
 
     if (bytes == NULL || len != ENTRY_HASH_LEN)
         return json_null();
@@ -179,20 +111,24 @@ no_memory(struct err *err)
 
 /* A new object, or NULL when memory is short. */
 static json_t *
-listed_run(struct lite_stmt *stmt)
+listed_run(struct reader *reader)
 {
     json_t *run = json_object();
     int failed = run == NULL;
 
-    failed |= json_object_set_new(run, "id", json_of_column(stmt, LIST_ID));
+    failed |= json_object_set_new(run, "id", json_of_text(reader, LIST_ID));
     failed |= json_object_set_new(run, "created_at",
-                                  json_of_time(stmt, LIST_STARTED_AT));
+                                  json_of_time(reader, LIST_STARTED_AT));
     failed |=
-        json_object_set_new(run, "status", json_of_column(stmt, LIST_STATUS));
-    for (size_t i = 0; i < ARRAY_LEN(plain_members); i++)
-        failed |= json_object_set_new(
-            run, plain_members[i],
-            json_of_column(stmt, LIST_FIRST_PLAIN + (int)i));
+        json_object_set_new(run, "status", json_of_text(reader, LIST_STATUS));
+    for (size_t i = 0; i < ARRAY_LEN(plain_members); i++) {
+        const int column = (int)plain_members[i].column;
+
+        failed |= json_object_set_new(run, plain_members[i].name,
+                                      plain_members[i].is_number
+                                          ? json_of_number(reader, column)
+                                          : json_of_text(reader, column));
+    }
     if (!failed)
         return run;
     json_decref(run);
@@ -200,12 +136,12 @@ listed_run(struct lite_stmt *stmt)
 }
 
 static int
-note_cursor(struct lite_stmt *stmt, struct reader_cursor *cursor,
+note_cursor(struct reader *reader, struct reader_cursor *cursor,
             struct err *err)
 {
-    const char *id = lite_text(stmt, LIST_ID, NULL);
+    const char *id = reader->ops->text(reader, LIST_ID, NULL);
 
-    cursor->started_unix_us = lite_int(stmt, LIST_STARTED_AT);
+    cursor->started_unix_us = reader->ops->unix_us(reader, LIST_STARTED_AT);
     if (id == NULL || uuid_parse(id, &cursor->run_id) == -1)
         return err_set(err, ERR_SYSTEM,
                        "the ledger holds an id that is no "
@@ -215,64 +151,64 @@ note_cursor(struct lite_stmt *stmt, struct reader_cursor *cursor,
 
 /* Fills the page; *next is set when a row came beyond it. */
 static int
-read_page(struct lite_stmt *stmt, size_t limit, json_t *page,
+read_page(struct reader *reader, size_t limit, json_t *page,
           struct reader_cursor *next, struct err *err)
 {
     struct reader_cursor last = { .set = true };
-    enum lite_step step;
+    enum reader_step step;
 
-    while ((step = lite_step(stmt, err)) == LITE_ROW) {
+    while ((step = reader->ops->next(reader, err)) == READER_ROW) {
         json_t *run;
 
         if (json_array_size(page) == limit) {
             *next = last;
-            return 0;
+            continue; /* to the end, which is no row away */
         }
-        run = listed_run(stmt);
+        run = listed_run(reader);
         if (run == NULL || json_array_append_new(page, run) == -1)
             return no_memory(err);
-        if (note_cursor(stmt, &last, err) == -1)
+        if (note_cursor(reader, &last, err) == -1)
             return -1;
     }
-    return step == LITE_DONE ? 0 : -1;
+    return step == READER_DONE ? 0 : -1;
 }
 
 json_t *
-reader_list(struct reader *reader, size_t limit,
-            const struct reader_cursor *after, struct reader_cursor *next,
-            struct err *err)
+reader_list(struct reader *reader, const struct reader_query *query,
+            struct reader_cursor *next, struct err *err)
 {
-    struct lite_stmt *stmt = reader->statements[LIST];
-    const bool from_top = after == NULL || !after->set;
-    char run_id[UUID_TEXT_LEN] = "";
     json_t *page = json_array();
+    int result = -1;
 
     *next = (struct reader_cursor){ .set = false };
     if (page == NULL) {
         no_memory(err);
         return NULL;
     }
-    if (!from_top)
-        uuid_format(&after->run_id, run_id);
-    lite_bind_int(stmt, 1, from_top ? INT64_MAX : after->started_unix_us);
-    lite_bind_text(stmt, 2, run_id, strlen(run_id));
-    lite_bind_int(stmt, 3, limit < INT64_MAX ? (int64_t)limit + 1 : INT64_MAX);
-    if (read_page(stmt, limit, page, next, err) == -1) {
-        json_decref(page);
-        page = NULL;
-    }
-    lite_reset(stmt);
-    return page;
+    if (reader->ops->list(reader, query, err) == 0)
+        result = read_page(reader, query->limit, page, next, err);
+    reader->ops->stop(reader);
+    if (result == 0)
+        return page;
+    json_decref(page);
+    return NULL;
 }
 
 /* ---- one run ----------------------------------------------------------- */
 
+/* A run as it is put together; new references. */
+struct whole {
+    json_t *entries;
+    json_t *content;
+    json_t *status; /* that of the last entry which has one */
+};
+
 /* A new object, or NULL. */
 static json_t *
-entry_of_row(struct lite_stmt *stmt, struct err *err)
+entry_of_row(struct reader *reader, struct err *err)
 {
     size_t len;
-    const char *text = lite_text(stmt, 5, &len);
+    const char *text = reader->ops->text(reader, ENTRY_BODY, &len);
     json_t *body = NULL;
     json_t *entry;
 
@@ -283,81 +219,82 @@ entry_of_row(struct lite_stmt *stmt, struct err *err)
         return NULL;
     }
     entry = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "log_id",
-                      json_of_column(stmt, 0), "idx", json_of_column(stmt, 1),
-                      "recorded_at", json_of_time(stmt, 2), "kind",
-                      json_of_column(stmt, 3), "leaf_hash",
-                      json_of_hash(stmt, 4), "body", body);
+                      json_of_text(reader, ENTRY_LOG_ID), "idx",
+                      json_of_number(reader, ENTRY_IDX), "recorded_at",
+                      json_of_time(reader, ENTRY_RECORDED_AT), "kind",
+                      json_of_text(reader, ENTRY_OF_KIND), "leaf_hash",
+                      json_of_hash(reader, ENTRY_LEAF_HASH), "body", body);
     if (entry == NULL)
         no_memory(err);
     return entry;
 }
 
-/* The entries of a run into an array; *status is that of the last. */
 static int
-read_entries(struct lite_stmt *stmt, json_t *entries, json_t **status,
-             struct err *err)
+add_entry(struct reader *reader, struct whole *run, struct err *err)
 {
-    enum lite_step step;
+    json_t *entry = entry_of_row(reader, err);
 
-    while ((step = lite_step(stmt, err)) == LITE_ROW) {
-        json_t *entry = entry_of_row(stmt, err);
-
-        if (entry == NULL)
-            return -1;
-        if (json_array_append_new(entries, entry) == -1)
-            return no_memory(err);
-        if (lite_type(stmt, 6) == LITE_TEXT) {
-            json_decref(*status);
-            *status = json_of_column(stmt, 6);
-        }
+    if (entry == NULL)
+        return -1;
+    if (json_array_append_new(run->entries, entry) == -1)
+        return no_memory(err);
+    if (!reader->ops->is_null(reader, ENTRY_STATUS)) {
+        json_decref(run->status);
+        run->status = json_of_text(reader, ENTRY_STATUS);
     }
-    return step == LITE_DONE ? 0 : -1;
+    return 0;
 }
 
 static int
-read_content(struct lite_stmt *stmt, json_t *content, struct err *err)
+add_content(struct reader *reader, struct whole *run, struct err *err)
 {
-    enum lite_step step;
+    const char *part = reader->ops->text(reader, CONTENT_PART, NULL);
 
-    while ((step = lite_step(stmt, err)) == LITE_ROW) {
-        const char *part = lite_text(stmt, 0, NULL);
+    if (part == NULL ||
+        json_object_set_new(run->content, part,
+                            json_of_text(reader, CONTENT_TEXT)) == -1)
+        return no_memory(err);
+    return 0;
+}
 
-        if (part == NULL ||
-            json_object_set_new(content, part, json_of_column(stmt, 1)) == -1)
-            return no_memory(err);
+static int
+read_run(struct reader *reader, struct whole *run, struct err *err)
+{
+    enum reader_step step;
+
+    while ((step = reader->ops->next(reader, err)) == READER_ROW) {
+        const int added = reader->ops->set(reader) == GET_ENTRIES
+                              ? add_entry(reader, run, err)
+                              : add_content(reader, run, err);
+
+        if (added == -1)
+            return -1;
     }
-    return step == LITE_DONE ? 0 : -1;
+    return step == READER_DONE ? 0 : -1;
 }
 
 json_t *
 reader_get(struct reader *reader, const struct uuid *run_id, struct err *err)
 {
-    struct lite_stmt *entry_rows = reader->statements[ENTRIES];
-    struct lite_stmt *content_rows = reader->statements[CONTENT];
-    json_t *entries = json_array(), *content = json_object();
-    json_t *status = json_string("open");
-    json_t *run = NULL;
+    struct whole run = { json_array(), json_object(), json_string("open") };
+    json_t *answer = NULL;
     char text[UUID_TEXT_LEN];
 
     uuid_format(run_id, text);
-    lite_bind_text(entry_rows, 1, text, strlen(text));
-    lite_bind_text(content_rows, 1, text, strlen(text));
-    if (lite_exec(reader->db, "BEGIN", err) == 0 &&
-        read_entries(entry_rows, entries, &status, err) == 0 &&
-        read_content(content_rows, content, err) == 0) {
-        if (json_array_size(entries) == 0)
-            run = json_null();
+    if (reader->ops->get(reader, run_id, err) == 0 &&
+        read_run(reader, &run, err) == 0) {
+        if (json_array_size(run.entries) == 0)
+            answer = json_null();
         else
-            run = json_pack("{s:s, s:O, s:O, s:O}", "id", text, "status",
-                            status, "entries", entries, "content", content);
-        if (run == NULL)
+            answer = json_pack("{s:s, s:O, s:O, s:O}", "id", text, "status",
+                               run.status, "entries", run.entries, "content",
+                               run.content);
+        if (answer == NULL)
             no_memory(err);
     }
-    lite_reset(entry_rows);
-    lite_reset(content_rows);
-    lite_rollback(reader->db);
-    json_decref(entries);
-    json_decref(content);
-    json_decref(status);
-    return run;
+    reader->ops->stop(reader);
+    json_decref(run.entries);
+    json_decref(run.content);
+    json_decref(run.status);
+    return answer;
 }

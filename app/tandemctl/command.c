@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define REQUEST_MS 30000
+
 enum command_exit
 command_complain(const char *fmt, ...)
 {
@@ -31,6 +33,30 @@ command_ledger_failed(const char *ledger, const struct err *err)
               "STATE_DIR.\n",
               stderr);
     return COMMAND_FAILED;
+}
+
+enum command_exit
+command_read_failed(const struct command_options *options,
+                    const struct err *err)
+{
+    if (options->url[0] == '\0')
+        return command_ledger_failed(options->ledger, err);
+    command_complain("cannot read the ledger in %s: %s", options->ledger,
+                     err->text);
+    fputs("DATABASE_READER_URL, else DATABASE_URL, says where it is; --ledger "
+          "FILE or URL wins.\n",
+          stderr);
+    return COMMAND_FAILED;
+}
+
+struct reader *
+command_open_reader(const struct command_options *options, struct err *err)
+{
+    return reader_open(&(struct reader_place){ .path = options->ledger,
+                                               .url = options->url,
+                                               .application = "tandemctl",
+                                               .request_ms = REQUEST_MS },
+                       err);
 }
 
 bool

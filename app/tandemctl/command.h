@@ -15,6 +15,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "ledger/reader.h"
 #include "ledger/verify.h"
 
 #define COMMAND_MAX_HEADS 64
@@ -26,10 +27,12 @@ enum command_exit {
 };
 
 struct command_options {
-    const char *ledger; /* path */
+    const char *ledger; /* path; or how to name the database to people */
+    const char *url;    /* of PostgreSQL, "" for the file */
     const char *run_id; /* of show */
     bool json;
     size_t limit;
+    struct reader_query runs; /* the filters */
     struct verify_anchor heads[COMMAND_MAX_HEADS];
     size_t head_count;
 };
@@ -44,6 +47,14 @@ enum command_exit command_complain(const char *fmt, ...) ATTR_PRINTF(1, 2);
 /* Says why the ledger could not be read and what may help. */
 enum command_exit command_ledger_failed(const char *ledger,
                                         const struct err *err);
+
+/* The same for a ledger that may be in PostgreSQL. */
+enum command_exit command_read_failed(const struct command_options *options,
+                                      const struct err *err);
+
+/* The ledger of the command line; NULL with err.  Close it. */
+struct reader *command_open_reader(const struct command_options *options,
+                                   struct err *err) ATTR_MUST_CHECK;
 
 /* One line of JSON.  False when memory is short. */
 bool command_print_json(const json_t *value);

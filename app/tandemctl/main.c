@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/attr.h"
 #include "base/str.h"
@@ -15,8 +16,10 @@
 #define MAX_LIMIT         1000000
 
 static const char help[] =
-    "Usage: tandemctl runs [--limit N] [--json] [--ledger FILE]\n"
-    "       tandemctl show RUN_ID [--json] [--ledger FILE]\n"
+    "Usage: tandemctl runs [--limit N] [--status S] [--user U] [--model M]\n"
+    "                      [--since TIME] [--until TIME] [--json] [--ledger "
+    "WHERE]\n"
+    "       tandemctl show RUN_ID [--json] [--ledger WHERE]\n"
     "       tandemctl verify [--head LOG:SIZE:ROOT]... [--json] [--ledger "
     "FILE]\n"
     "\n"
@@ -27,17 +30,42 @@ static const char help[] =
     "           what was written\n"
     "\n"
     "  --limit N            runs to list (20)\n"
+    "  --status S           only runs with this status: ok, timeout, "
+    "cancelled,\n"
+    "                       error, orphaned, open\n"
+    "  --user U, --model M  only runs of this user; that asked this model\n"
+    "  --since, --until TIME\n"
+    "                       only runs started from then on; before then.  "
+    "UTC:\n"
+    "                       2026-01-31 or 2026-01-31T23:59:59\n"
     "  --head LOG:SIZE:ROOT a head that an earlier verify printed and that "
     "was\n"
     "                       kept elsewhere; may be given up to 64 times\n"
     "  --json               one JSON object to a line\n"
-    "  --ledger FILE        the ledger ($STATE_DIR/ledger.db, or\n"
+    "  --ledger WHERE       the ledger: a file or postgresql://... "
+    "($DATABASE_READER_URL,\n"
+    "                       $DATABASE_URL, $STATE_DIR/ledger.db, or\n"
     "                       " DEFAULT_STATE_DIR "/" LEDGER_NAME ")\n"
     "  --help, --version\n"
     "\n"
     "Exit code: 0 in order, 1 no such run or findings, 2 could not be done.\n";
 
-enum choice { LEDGER = 1, JSON, LIMIT, HEAD, HELP, VERSION };
+enum choice {
+    LEDGER = 1,
+    JSON,
+    LIMIT,
+    STATUS,
+    USER,
+    MODEL,
+    SINCE,
+    UNTIL,
+    HEAD,
+    HELP,
+    VERSION,
+};
+
+#define FILTERS \
+    (1u << STATUS | 1u << USER | 1u << MODEL | 1u << SINCE | 1u << UNTIL)
 
 /* The options a command has beside --ledger and --json, as 1 << choice. */
 static const struct command {
@@ -46,7 +74,7 @@ static const struct command {
     unsigned options;
     bool wants_run_id;
 } commands[] = {
-    { "runs", command_runs, 1u << LIMIT, false },
+    { "runs", command_runs, 1u << LIMIT | FILTERS, false },
     { "show", command_show, 0, true },
     { "verify", command_verify, 1u << HEAD, false },
 };
@@ -55,6 +83,11 @@ static const struct option long_options[] = {
     { "ledger", required_argument, NULL, LEDGER },
     { "json", no_argument, NULL, JSON },
     { "limit", required_argument, NULL, LIMIT },
+    { "status", required_argument, NULL, STATUS },
+    { "user", required_argument, NULL, USER },
+    { "model", required_argument, NULL, MODEL },
+    { "since", required_argument, NULL, SINCE },
+    { "until", required_argument, NULL, UNTIL },
     { "head", required_argument, NULL, HEAD },
     { "help", no_argument, NULL, HELP },
     { "version", no_argument, NULL, VERSION },
@@ -115,6 +148,29 @@ take_limit(struct line *line, const char *text)
     return 0;
 }
 
+/* In UTC, as runs are listed. */
+static int
+take_time(const char *name, const char *text, int64_t *unix_us)
+{
+    static const char *const forms[] = { "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S",
+                                         "%Y-%m-%dT%H:%M:%SZ",
+                                         "%Y-%m-%d %H:%M:%S" };
+
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        struct tm tm = { .tm_mday = 1 };
+        const char *rest = strptime(text, forms[i], &tm);
+
+        if (rest != NULL && *rest == '\0') {
+            *unix_us = (int64_t)timegm(&tm) * 1000000;
+            return 0;
+        }
+    }
+    command_complain("--%s %s is not a time such as 2026-01-31 or "
+                     "2026-01-31T23:59:59",
+                     name, text);
+    return -1;
+}
+
 static int
 take_head(struct line *line, const char *text)
 {
@@ -148,6 +204,19 @@ take_option(struct line *line, int choice, const char *value)
         return 0;
     case LIMIT:
         return take_limit(line, value);
+    case STATUS:
+        line->options.runs.status = value;
+        return 0;
+    case USER:
+        line->options.runs.user = value;
+        return 0;
+    case MODEL:
+        line->options.runs.model = value;
+        return 0;
+    case SINCE:
+        return take_time("since", value, &line->options.runs.since_unix_us);
+    case UNTIL:
+        return take_time("until", value, &line->options.runs.until_unix_us);
     case HEAD:
         return take_head(line, value);
     default:
@@ -192,23 +261,55 @@ check_line(struct line *line, const struct command *command, int count,
     return 0;
 }
 
-static int
-find_ledger(struct line *line)
+static const char *
+environment_get(const char *name)
 {
-    const char *state_dir = getenv("STATE_DIR");
-    int len;
+    const char *value = getenv(name);
 
-    if (line->options.ledger != NULL)
-        return 0;
-    if (state_dir == NULL || state_dir[0] == '\0')
-        state_dir = DEFAULT_STATE_DIR;
-    len = snprintf(line->default_ledger, sizeof(line->default_ledger), "%s/%s",
-                   state_dir, LEDGER_NAME);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static bool
+is_url(const char *where)
+{
+    return str_starts_with(where, "postgresql://") ||
+           str_starts_with(where, "postgres://");
+}
+
+static int
+name_file(struct line *line)
+{
+    const char *state_dir = environment_get("STATE_DIR");
+    const int len = snprintf(
+        line->default_ledger, sizeof(line->default_ledger), "%s/%s",
+        state_dir != NULL ? state_dir : DEFAULT_STATE_DIR, LEDGER_NAME);
+
     if (len < 0 || (size_t)len >= sizeof(line->default_ledger)) {
         command_complain("STATE_DIR is too long");
         return -1;
     }
     line->options.ledger = line->default_ledger;
+    return 0;
+}
+
+/* A URL may hold a password, so it is not what people are told. */
+static int
+find_ledger(struct line *line)
+{
+    struct command_options *options = &line->options;
+    const char *url = environment_get("DATABASE_READER_URL");
+
+    options->url = "";
+    if (options->ledger != NULL && !is_url(options->ledger))
+        return 0;
+    if (options->ledger != NULL)
+        url = options->ledger;
+    else if (url == NULL)
+        url = environment_get("DATABASE_URL");
+    if (url == NULL)
+        return name_file(line);
+    options->url = url;
+    options->ledger = "PostgreSQL";
     return 0;
 }
 

@@ -82,19 +82,21 @@ print_page(const json_t *page, bool as_json)
 static enum command_exit
 print_runs(struct reader *reader, const struct command_options *options)
 {
+    struct reader_query query = options->runs;
     struct reader_cursor cursor = { .set = false };
     size_t left = options->limit;
 
     do {
-        const struct reader_cursor after = cursor;
-        const size_t want = left < PAGE_SIZE ? left : PAGE_SIZE;
         struct err err = { 0 };
-        json_t *page = reader_list(reader, want, &after, &cursor, &err);
+        json_t *page;
         bool printed;
 
+        query.limit = left < PAGE_SIZE ? left : PAGE_SIZE;
+        query.after = cursor;
+        page = reader_list(reader, &query, &cursor, &err);
         if (page == NULL)
-            return command_ledger_failed(options->ledger, &err);
-        if (!after.set && !options->json && json_array_size(page) > 0)
+            return command_read_failed(options, &err);
+        if (!query.after.set && !options->json && json_array_size(page) > 0)
             print_heading();
         printed = print_page(page, options->json);
         left -= json_array_size(page);
@@ -103,7 +105,7 @@ print_runs(struct reader *reader, const struct command_options *options)
             return command_complain("not enough memory");
     } while (cursor.set && left > 0);
     if (left == options->limit && !options->json)
-        puts("No runs yet.");
+        puts("No such runs.");
     else if (cursor.set && !options->json)
         printf("There are older runs: --limit N shows more than %zu.\n",
                options->limit);
@@ -114,11 +116,11 @@ enum command_exit
 command_runs(const struct command_options *options)
 {
     struct err err = { 0 };
-    struct reader *reader = reader_open(options->ledger, &err);
+    struct reader *reader = command_open_reader(options, &err);
     enum command_exit code;
 
     if (reader == NULL)
-        return command_ledger_failed(options->ledger, &err);
+        return command_read_failed(options, &err);
     code = print_runs(reader, options);
     reader_close(reader);
     return code;

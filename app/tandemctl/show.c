@@ -42,6 +42,10 @@ print_run(const json_t *run)
     json_array_foreach(entries, i, value) if (!print_entry(value)) return false;
     json_object_foreach(content, part, value)
     {
+        if (json_is_null(value)) {
+            printf("\n---- %s, which this login may not see ----\n", part);
+            continue;
+        }
         printf("\n---- %s, %zu bytes ----\n", part, json_string_length(value));
         command_print_text(json_string_value(value), json_string_length(value));
         putchar('\n');
@@ -58,7 +62,7 @@ show(struct reader *reader, const struct command_options *options,
     bool printed;
 
     if (run == NULL)
-        return command_ledger_failed(options->ledger, &err);
+        return command_read_failed(options, &err);
     if (json_is_null(run)) {
         command_complain("there is no run %s in %s; tandemctl runs lists the "
                          "newest",
@@ -84,9 +88,9 @@ command_show(const struct command_options *options)
                                 "01976b5a-5c3e-7c31-8f2e-6d1f0a9b4c77; "
                                 "tandemctl runs lists the newest",
                                 options->run_id);
-    reader = reader_open(options->ledger, &err);
+    reader = command_open_reader(options, &err);
     if (reader == NULL)
-        return command_ledger_failed(options->ledger, &err);
+        return command_read_failed(options, &err);
     code = show(reader, options, &run_id);
     reader_close(reader);
     return code;

@@ -185,13 +185,19 @@ is_stale(struct pg *pg)
     return PQstatus(pg->conn) != CONNECTION_OK;
 }
 
-int
-pg_connect(struct pg *pg, int64_t deadline_mono_ms, struct err *err)
+bool
+pg_is_alive(struct pg *pg)
 {
     assert(!pg->running);
     if (pg->conn != NULL && is_stale(pg))
         pg_disconnect(pg);
-    if (pg->conn == NULL)
+    return pg->conn != NULL;
+}
+
+int
+pg_connect(struct pg *pg, int64_t deadline_mono_ms, struct err *err)
+{
+    if (!pg_is_alive(pg))
         pg->conn =
             pg_connect_run(pg->connect, deadline_mono_ms, pg->sqlstate, err);
     return pg->conn != NULL ? 0 : -1;

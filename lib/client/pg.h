@@ -77,6 +77,9 @@ void pg_free(struct pg *pg); /* NULL is fine */
 int pg_connect(struct pg *pg, int64_t deadline_mono_ms,
                struct err *err) ATTR_MUST_CHECK;
 bool pg_is_connected(const struct pg *pg);
+
+/* There is a connection, and the server has not left it. */
+bool pg_is_alive(struct pg *pg);
 void pg_disconnect(struct pg *pg);
 
 /* "host:port/database", of the connection or of the first host. */

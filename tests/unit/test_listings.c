@@ -30,7 +30,8 @@ set_up(void **state)
     fixture_make(&fixture);
     fixture_open_log(&fixture);
     buf_init(&out, 1024 * 1024);
-    reader = reader_open(fixture.path, &err);
+    reader = reader_open(
+        &(struct reader_place){ .path = fixture.path, .url = "" }, &err);
     if (reader == NULL)
         print_error("%s\n", err.text);
     return reader != NULL ? 0 : -1;

@@ -25,7 +25,8 @@ set_up(void **state)
     (void)state;
     fixture_make(&fixture);
     fixture_open_log(&fixture);
-    reader = reader_open(fixture.path, &err);
+    reader = reader_open(
+        &(struct reader_place){ .path = fixture.path, .url = "" }, &err);
     if (reader == NULL)
         print_error("%s\n", err.text);
     return reader != NULL ? 0 : -1;
@@ -53,9 +54,9 @@ accept_at(const char *started_at)
 static json_t *
 list(size_t limit, struct reader_cursor *cursor)
 {
-    const struct reader_cursor after = *cursor;
+    const struct reader_query query = { .limit = limit, .after = *cursor };
     struct err err = { 0 };
-    json_t *page = reader_list(reader, limit, &after, cursor, &err);
+    json_t *page = reader_list(reader, &query, cursor, &err);
 
     if (page == NULL)
         fail_msg("%s", err.text);
@@ -260,7 +261,9 @@ test_a_ledger_that_is_not_there_is_told_apart(void **state)
     struct err err = { 0 };
 
     (void)state;
-    assert_null(reader_open("/nowhere/ledger.db", &err));
+    assert_null(reader_open(
+        &(struct reader_place){ .path = "/nowhere/ledger.db", .url = "" },
+        &err));
     assert_int_equal(err.kind, ERR_INVALID);
 }
 
