@@ -11,11 +11,15 @@
 #include "base/clock.h"
 #include "ledger/reader.h"
 #include "support/ledger_fixture.h"
+#include "support/pg_cluster.h"
 #include "sys/log.h"
 #include "text/json.h"
 
+#define REQUEST_MS 5000
+
 static struct fixture fixture;
 static struct reader *reader;
+static int database_count;
 
 static int
 set_up(void **state)
@@ -30,6 +34,59 @@ set_up(void **state)
     if (reader == NULL)
         print_error("%s\n", err.text);
     return reader != NULL ? 0 : -1;
+}
+
+/* The same on PostgreSQL: a database for each test, by the roles that write and
+ * read in a service. */
+static struct reader *
+open_database(const char *user)
+{
+    static char url[512];
+    struct err err = { 0 };
+    struct reader *opened;
+
+    snprintf(url, sizeof(url), "host=%s dbname=ledger%d user=%s",
+             pg_cluster_folder(), database_count, user);
+    opened = reader_open(&(struct reader_place){ .path = "",
+                                                 .url = url,
+                                                 .application = "test reader",
+                                                 .request_ms = REQUEST_MS },
+                         &err);
+    assert_non_null(opened);
+    return opened;
+}
+
+static int
+set_up_database(void **state)
+{
+    static char url[512];
+    char sql[64];
+
+    (void)state;
+    snprintf(sql, sizeof(sql), "CREATE DATABASE ledger%d TEMPLATE ledger",
+             ++database_count);
+    pg_cluster_sql("postgres", sql);
+    snprintf(url, sizeof(url), "host=%s dbname=ledger%d user=scribe",
+             pg_cluster_folder(), database_count);
+    fixture_make(&fixture);
+    fixture.url = url;
+    fixture_open_log(&fixture);
+    reader = open_database("auditor");
+    return 0;
+}
+
+static int
+start_cluster(void **state)
+{
+    (void)state;
+    return pg_cluster_start() == 0 ? pg_cluster_say("deploy ledger") : -1;
+}
+
+static int
+stop_cluster(void **state)
+{
+    (void)state;
+    return pg_cluster_stop();
 }
 
 static int
@@ -224,6 +281,8 @@ test_a_run_that_was_left_is_cancelled_wherever_it_is_shown(void **state)
     assert_string_equal(json_get_string(json_array_get(entries, 2), "kind"),
                         "left");
     json_decref(run);
+    if (fixture.url != NULL)
+        return; /* sql/tests/view.sql looks at the view there */
     assert_int_equal(
         fixture_int(&fixture,
                     "SELECT count(*) FROM experiment_runs WHERE status = "
@@ -323,26 +382,184 @@ test_entries_and_content_refuse_changes(void **state)
     lite_close(db);
 }
 
+/* ---- filters --------------------------------------------------------------- */
+
+static size_t
+count_of(const struct reader_query *query)
+{
+    struct reader_cursor next;
+    struct err err = { 0 };
+    json_t *page = reader_list(reader, query, &next, &err);
+    size_t count;
+
+    if (page == NULL)
+        fail_msg("%s", err.text);
+    count = json_array_size(page);
+    json_decref(page);
+    return count;
+}
+
+static void
+test_filters_choose_runs_and_the_next_page_keeps_to_them(void **state)
+{
+    struct reader_query query = { .limit = 1, .status = "open" };
+    struct reader_cursor next;
+    json_t *page;
+    const struct {
+        struct reader_query query;
+        size_t count;
+    } cases[] = {
+        { { .limit = 9 }, 4 },
+        { { .limit = 9, .status = "ok" }, 1 },
+        { { .limit = 9, .status = "cancelled" }, 1 },
+        { { .limit = 9, .status = "timeout" }, 0 },
+        { { .limit = 9, .user = "u-1" }, 4 },
+        { { .limit = 9, .user = "u-2" }, 0 },
+        { { .limit = 9, .model = "quick-1" }, 2 },
+        { { .limit = 9, .model = "careful" }, 2 },
+        { { .limit = 9, .model = "care" }, 0 },
+        /* 2026-01-02 and the end of January */
+        { { .limit = 9, .since_unix_us = 1767312000000000 }, 3 },
+        { { .limit = 9, .until_unix_us = 1767312000000000 }, 1 },
+        { { .limit = 9, .until_unix_us = 1767312000000001 }, 2 },
+        { { .limit = 9, .status = "open", .since_unix_us = 1767312000000000 },
+          1 },
+    };
+    struct uuid left;
+
+    (void)state;
+    fixture_write_run(&fixture);
+    left = fixture_write_run(&fixture);
+    fixture_write(&fixture, ENTRY_LEFT, &left, NULL);
+    accept_at("2026-01-01T00:00:00.000000Z");
+    accept_at("2026-01-02T00:00:00.000000Z");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        if (count_of(&cases[i].query) != cases[i].count)
+            fail_msg("case %zu finds %zu", i, count_of(&cases[i].query));
+
+    page = reader_list(reader, &query, &next, NULL);
+    assert_int_equal(json_array_size(page), 1);
+    assert_true(next.set);
+    json_decref(page);
+    query.after = next;
+    page = reader_list(reader, &query, &next, NULL);
+    assert_int_equal(json_array_size(page), 1);
+    assert_false(next.set);
+    assert_string_equal(json_get_string(json_array_get(page, 0), "created_at"),
+                        "2026-01-01T00:00:00.000000Z");
+    json_decref(page);
+}
+
+/* ---- PostgreSQL alone ------------------------------------------------------ */
+
+static void
+test_a_login_without_texts_shows_them_as_null(void **state)
+{
+    const struct uuid run_id = fixture_write_run(&fixture);
+    struct reader_cursor cursor = { .set = false };
+    json_t *page, *run, *content;
+
+    (void)state;
+    assert_true(reader_sees_texts(reader));
+    reader_close(reader);
+    reader = open_database("reader");
+    page = list(10, &cursor);
+    run = json_array_get(page, 0);
+    assert_false(reader_sees_texts(reader));
+    assert_true(json_is_null(json_object_get(run, "query")));
+    assert_true(json_is_null(json_object_get(run, "pro_response")));
+    assert_int_equal(json_get_int(run, "pro_latency_ms", -1), 1900);
+    json_decref(page);
+
+    run = reader_get(reader, &run_id, NULL);
+    content = json_object_get(run, "content");
+    assert_int_equal(json_array_size(json_object_get(run, "entries")), 2);
+    assert_int_equal(json_object_size(content), 4);
+    assert_true(json_is_null(json_object_get(content, "flash")));
+    json_decref(run);
+}
+
+static void
+test_a_login_that_may_not_read_is_told_what_it_lacks(void **state)
+{
+    const struct reader_query query = { .limit = 1 };
+    struct reader_cursor next;
+    struct err err = { 0 };
+
+    (void)state;
+    reader_close(reader);
+    reader = open_database("scribe");
+    assert_null(reader_list(reader, &query, &next, &err));
+    assert_int_equal(err.kind, ERR_INVALID);
+    assert_non_null(strstr(err.text, "tandem_reader"));
+}
+
+static void
+test_a_database_that_was_away_is_read_again(void **state)
+{
+    const struct uuid run_id = fixture_write_run(&fixture);
+    const struct reader_query query = { .limit = 1 };
+    struct reader_cursor next;
+    struct err err = { 0 };
+    json_t *page;
+
+    (void)state;
+    page = reader_list(reader, &query, &next, &err);
+    assert_non_null(page);
+    json_decref(page);
+    assert_int_equal(pg_cluster_say("down fast"), 0);
+    assert_null(reader_list(reader, &query, &next, &err));
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    memset(&err, 0, sizeof(err));
+    assert_null(reader_get(reader, &run_id, &err));
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_int_equal(pg_cluster_say("up"), 0);
+    memset(&err, 0, sizeof(err));
+    page = reader_list(reader, &query, &next, &err);
+    if (page == NULL)
+        fail_msg("%s", err.text);
+    assert_id(json_array_get(page, 0), &run_id);
+    json_decref(page);
+}
+
+/* Of any store, and of one. */
 #define READER_TEST(name) \
     cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+#define DATABASE_TEST(name) \
+    cmocka_unit_test_setup_teardown(name, set_up_database, tear_down)
+
+#define OF_ANY(TEST) \
+    TEST(test_a_listed_run_has_all_its_members), \
+        TEST(test_open_and_orphaned_runs_are_listed), \
+        TEST(test_pages_are_newest_first_and_neither_skip_nor_repeat), \
+        TEST(test_a_page_that_ends_exactly_has_no_next), \
+        TEST(test_one_run_is_shown_with_entries_and_texts), \
+        TEST(test_a_run_that_was_left_is_cancelled_wherever_it_is_shown), \
+        TEST(test_an_open_run_says_so), \
+        TEST(test_a_run_that_is_not_there_is_null), \
+        TEST(test_filters_choose_runs_and_the_next_page_keeps_to_them)
 
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {
-        READER_TEST(test_a_listed_run_has_all_its_members),
-        READER_TEST(test_open_and_orphaned_runs_are_listed),
-        READER_TEST(test_pages_are_newest_first_and_neither_skip_nor_repeat),
-        READER_TEST(test_a_page_that_ends_exactly_has_no_next),
-        READER_TEST(test_one_run_is_shown_with_entries_and_texts),
-        READER_TEST(test_a_run_that_was_left_is_cancelled_wherever_it_is_shown),
-        READER_TEST(test_an_open_run_says_so),
-        READER_TEST(test_a_run_that_is_not_there_is_null),
+    const struct CMUnitTest in_a_file[] = {
+        OF_ANY(READER_TEST),
         READER_TEST(test_a_ledger_that_is_not_there_is_told_apart),
         READER_TEST(test_the_view_for_people_agrees),
         READER_TEST(test_entries_and_content_refuse_changes),
     };
+    const struct CMUnitTest in_a_database[] = {
+        OF_ANY(DATABASE_TEST),
+        DATABASE_TEST(test_a_login_without_texts_shows_them_as_null),
+        DATABASE_TEST(test_a_login_that_may_not_read_is_told_what_it_lacks),
+        DATABASE_TEST(test_a_database_that_was_away_is_read_again),
+    };
+    int failed;
 
     log_set_level(LOG_LEVEL_ERROR);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    failed = cmocka_run_group_tests(in_a_file, NULL, NULL);
+    failed +=
+        cmocka_run_group_tests(in_a_database, start_cluster, stop_cluster);
+    return failed;
 }
