@@ -231,13 +231,28 @@ load_new(struct spool *spool, struct err *err)
     return result;
 }
 
+int
+spool_look(const char *folder, struct spool_counts *counts, struct err *err)
+{
+    char path[PATH_MAX];
+
+    *counts = (struct spool_counts){ .bytes = 0 };
+    snprintf(path, sizeof(path), "%s/%s", folder, SPOOL_NEW);
+    if (count_files(path, &counts->batches, err) == -1)
+        return -1;
+    snprintf(path, sizeof(path), "%s/%s", folder, SPOOL_BAD);
+    return count_files(path, &counts->set_aside, err);
+}
+
 static int
 load_bad(struct spool *spool, struct err *err)
 {
-    char folder[PATH_MAX];
+    struct spool_counts counts;
 
-    snprintf(folder, sizeof(folder), "%s/%s", spool->folder, SPOOL_BAD);
-    return count_files(folder, &spool->set_aside, err);
+    if (spool_look(spool->folder, &counts, err) == -1)
+        return -1;
+    spool->set_aside = counts.set_aside;
+    return 0;
 }
 
 /* ---- opening ----------------------------------------------------------- */

@@ -85,6 +85,10 @@ int spool_set_aside(struct spool *spool, const struct spool_file *file,
  * attempt now. */
 bool spool_look_again(struct spool *spool);
 
+/* Counts the files of a spool that may be another process's; bytes is 0. */
+int spool_look(const char *folder, struct spool_counts *counts,
+               struct err *err) ATTR_MUST_CHECK;
+
 /* As the store's functions of these names, for what waits here. */
 enum store_answer spool_find(const struct spool *spool,
                              const struct uuid *run_id, enum entry_kind kind,

@@ -332,14 +332,20 @@ test_every_changed_byte_of_a_file_is_noticed(void **state)
 static void
 test_a_batch_set_aside_can_be_put_back(void **state)
 {
+    struct spool_counts seen;
     struct spool_file *file;
     char from[128], to[128];
 
     (void)state;
     add(0, 1);
+    add(1, 1);
     file = expect_first(0, 1);
     assert_int_equal(spool_set_aside(spool, file, NULL), 0);
     spool_file_free(file);
+    assert_int_equal(spool_look(folder, &seen, NULL), 0);
+    assert_int_equal(seen.batches, 1);
+    assert_int_equal(seen.set_aside, 1);
+    drop_first(1, 1);
     assert_true(spool_is_empty(spool));
     assert_int_equal(spool_counts(spool).set_aside, 1);
     assert_false(spool_look_again(spool)); /* nobody asked */
