@@ -65,6 +65,7 @@ begin(struct child *child)
     case SMALL_REFUSING:
         return CHILD_EXIT_CONFIG;
     case SMALL_NEVER_READY:
+        atomic_fetch_add(&shared->unready_count, 1);
         wait_without_end();
         break;
     case SMALL_HEALTHY:

@@ -300,16 +300,37 @@ small_generation(const struct small_master *sm, unsigned generation)
     return count;
 }
 
+/* A child may be at work before the master has written its pid. */
+static pid_t
+pid_at(const struct small_master *sm, size_t slot)
+{
+    assert_soon(board_look(sm->board, slot).pid > 0 ||
+                board_look(sm->board, slot).stage == BOARD_FREE);
+    return board_look(sm->board, slot).pid;
+}
+
 pid_t
 small_pid(const struct small_master *sm, unsigned pool)
 {
     for (size_t i = 0; i < SMALL_SLOTS; i++) {
         const struct board_view view = board_look(sm->board, i);
 
-        if (view.stage != BOARD_FREE && view.pool == pool && view.pid > 0)
-            return view.pid;
+        if (view.stage != BOARD_FREE && view.pool == pool)
+            return pid_at(sm, i);
     }
     return 0;
+}
+
+void
+small_signal(const struct small_master *sm, unsigned stage_mask, int signo)
+{
+    for (size_t i = 0; i < SMALL_SLOTS; i++) {
+        const enum board_stage stage = board_look(sm->board, i).stage;
+        const pid_t pid = (stage_mask >> stage & 1u) != 0 ? pid_at(sm, i) : 0;
+
+        if (pid > 0) /* 0 would be ourselves and our parents */
+            kill(pid, signo);
+    }
 }
 
 /* A zombie that nobody has waited for yet is dead. */

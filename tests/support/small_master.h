@@ -26,7 +26,7 @@
 
 #define SMALL_MAX_CONFIGS 64
 #define SMALL_SLOTS       24
-#define SMALL_PATIENCE_MS 10000
+#define SMALL_PATIENCE_MS 20000
 #define SMALL_JOB         "5a5a5a5a-0000-0000-0000-000000000000"
 
 enum small_mode {
@@ -76,7 +76,8 @@ struct small_shared {
     atomic_int first_left[3];     /* of the pool: leave_count at that time */
     atomic_int last_left[3];
     atomic_int hurried_count;
-    atomic_int wakeup_count; /* of the scribe's wait */
+    atomic_int unready_count; /* those that will never be ready, at work */
+    atomic_int wakeup_count;  /* of the scribe's wait */
 };
 
 struct small_master {
@@ -118,6 +119,10 @@ size_t small_generation(const struct small_master *sm, unsigned generation);
 
 /* Any child of the pool in any stage, or 0. */
 pid_t small_pid(const struct small_master *sm, unsigned pool);
+
+/* Sends a signal to every child in one of these stages, of any pool. */
+void small_signal(const struct small_master *sm, unsigned stage_mask,
+                  int signo);
 
 bool small_is_alive(pid_t pid);
 bool small_log_has(const struct small_master *sm, const char *text);

@@ -142,8 +142,8 @@ test_a_later_pool_gets_its_own_time_after_an_escalation(void **state)
     (void)state;
     small_master_add_scribe(&sm);
     sm.shared->configs[0].mode[0] = SMALL_STUBBORN;
-    sm.drain_ms = 300;
-    sm.hurry_ms = 300;
+    sm.drain_ms = 1000; /* the scribe needs a part of it */
+    sm.hurry_ms = 1000;
     start_and_wait();
     assert_int_equal(small_master_stop(&sm, SIGTERM), 1);
     assert_true(atomic_load(&sm.shared->first_left[1]) > 0); /* by itself */
