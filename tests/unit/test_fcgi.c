@@ -197,7 +197,7 @@ test_the_end_does_not_wait_for_the_peer_to_close(void **state)
     begin_with_body("x");
     begin_ms = clock_mono_ms();
     fcgi_end(gate);
-    assert_in_range(clock_mono_ms() - begin_ms, 0, 500);
+    assert_in_range(clock_mono_ms() - begin_ms, 0, 1900); /* libfcgi: 2 s */
     assert_reply("");
 }
 

@@ -287,17 +287,17 @@ test_time_outs_end_reads_and_writes(void **state)
 
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    assert_int_equal(sock_set_timeouts(ends[0], 1040, 30, NULL), 0);
+    assert_int_equal(sock_set_timeouts(ends[0], 10040, 30, NULL), 0);
     assert_int_equal(sock_set_timeouts(ends[0], 40, 0, NULL), 0);
     assert_int_equal(read(ends[0], &byte, 1), -1);
     assert_int_equal(errno, EAGAIN);
-    assert_in_range(clock_mono_ms() - begin_ms, 39, 1000);
+    assert_in_range(clock_mono_ms() - begin_ms, 39, 9000);
 
     begin_ms = clock_mono_ms();
     while (write(ends[0], large, sizeof(large)) > 0)
         continue;
     assert_int_equal(errno, EAGAIN);
-    assert_in_range(clock_mono_ms() - begin_ms, 29, 1000);
+    assert_in_range(clock_mono_ms() - begin_ms, 29, 9000);
     assert_int_equal(sock_set_timeouts(-1, 1, 1, NULL), -1);
     assert_int_equal(sock_set_timeouts(-1, 0, 1, NULL), -1);
     fd_close(&ends[0]);
