@@ -90,7 +90,7 @@ http_fixture_request(const char *path, struct http_request request,
     if (request.url == NULL)
         request.url = reader->url;
     if (request.deadline_mono_ms == 0)
-        request.deadline_mono_ms = clock_mono_ms() + 5000;
+        request.deadline_mono_ms = clock_mono_ms() + 20000;
     request.sink = sink;
     request.on_header = on_header;
     request.arg = reader;

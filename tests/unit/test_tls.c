@@ -132,7 +132,7 @@ struct peer {
 static int
 read_port(int fd)
 {
-    const int64_t deadline_mono_ms = clock_mono_ms() + 5000;
+    const int64_t deadline_mono_ms = clock_mono_ms() + 20000;
     struct pollfd readable = { .fd = fd, .events = POLLIN };
     char text[512] = "";
     size_t len = 0;
@@ -215,7 +215,7 @@ fetch(struct http *http, const struct peer *peer, struct page *page)
         .url = url,
         .sink = sink,
         .arg = page,
-        .deadline_mono_ms = clock_mono_ms() + 5000,
+        .deadline_mono_ms = clock_mono_ms() + 20000,
     };
     struct http_call *call;
     enum http_outcome outcome;
