@@ -67,7 +67,7 @@ start_call(struct models *models, enum model_role role, int64_t within_ms)
 void
 finish_call(struct models *models, const struct model_call *call)
 {
-    const int64_t deadline = clock_mono_ms() + 10000;
+    const int64_t deadline = clock_mono_ms() + 20000;
 
     while (!model_call_is_done(call) && clock_mono_ms() < deadline)
         assert_int_equal(models_turn(models, NULL, 0, deadline, NULL), 0);
@@ -78,7 +78,7 @@ void
 read_until(struct models *models, const struct model_call *call,
            size_t text_len)
 {
-    const int64_t deadline = clock_mono_ms() + 5000;
+    const int64_t deadline = clock_mono_ms() + 20000;
 
     while (model_call_answer(call).text_len < text_len &&
            clock_mono_ms() < deadline)
