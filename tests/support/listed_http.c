@@ -27,6 +27,7 @@ struct listed_http {
     pthread_t thread;
     pthread_mutex_t lock; /* guards count and requests */
     size_t count;
+    size_t answered;
     char requests[MAX_REQUESTS][MAX_REQUEST_BYTES];
     int silent_fds[MAX_SILENT];
     size_t silent_count;
@@ -100,11 +101,14 @@ serve(struct listed_http *server, int fd)
     pthread_mutex_unlock(&server->lock);
     if (answer[0] == '\0' && server->silent_count < MAX_SILENT) {
         server->silent_fds[server->silent_count++] = fd;
-        return;
+    } else {
+        send_all(fd, answer);
+        shutdown(fd, SHUT_WR);
+        close(fd);
     }
-    send_all(fd, answer);
-    shutdown(fd, SHUT_WR);
-    close(fd);
+    pthread_mutex_lock(&server->lock);
+    server->answered++;
+    pthread_mutex_unlock(&server->lock);
 }
 
 static void *
@@ -182,6 +186,17 @@ listed_http_count(struct listed_http *server)
     count = server->count;
     pthread_mutex_unlock(&server->lock);
     return count;
+}
+
+size_t
+listed_http_answered(struct listed_http *server)
+{
+    size_t answered;
+
+    pthread_mutex_lock(&server->lock);
+    answered = server->answered;
+    pthread_mutex_unlock(&server->lock);
+    return answered;
 }
 
 const char *

@@ -31,7 +31,10 @@ struct listed_http *listed_http_start(const char *const *answers);
 void listed_http_stop(struct listed_http *server);
 
 int listed_http_port(const struct listed_http *server);
-size_t listed_http_count(struct listed_http *server);
+size_t listed_http_count(struct listed_http *server); /* requests */
+
+/* Requests whose answer is on its way, whole; silence counts as one. */
+size_t listed_http_answered(struct listed_http *server);
 
 /* The whole request as a string, borrowed until the stop. */
 const char *listed_http_request(struct listed_http *server, size_t index);
