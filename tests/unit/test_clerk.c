@@ -330,18 +330,17 @@ test_without_a_scribe_it_is_late_at_the_deadline(void **state)
     submit_until(ENTRY_ACCEPTED, &run_a, begin_mono_ms + 300);
     assert_int_equal(clerk_fd(clerk), -1);
     assert_int_equal(wait_for_answer(), CLERK_LATE);
-    assert_in_range(clock_mono_ms() - begin_mono_ms, 300, 1000);
+    assert_in_range(clock_mono_ms() - begin_mono_ms, 300, 300 + WAIT_MS);
     assert_true(clerk_reason(clerk)[0] != '\0');
 }
 
 static void
 test_a_scribe_that_says_nothing_makes_it_late_too(void **state)
 {
-    const int64_t begin_mono_ms = clock_mono_ms();
     char byte;
 
     (void)state;
-    submit_until(ENTRY_ACCEPTED, &run_a, begin_mono_ms + 100);
+    submit_until(ENTRY_ACCEPTED, &run_a, clock_mono_ms() + 1000);
     scribe_accept();
     expect_record(ENTRY_ACCEPTED, &run_a);
     assert_int_equal(wait_for_answer(), CLERK_LATE);
@@ -374,26 +373,26 @@ test_a_scribe_that_comes_late_but_in_time_is_found(void **state)
 static void
 test_attempts_to_connect_are_spaced(void **state)
 {
-    int64_t last_mono_ms = 0, longest_ms = 0;
+    int64_t longest_ms = 0;
     int attempts = 0;
 
     (void)state;
     fd_close(&listen_fd);
     unlink(path);
-    submit_until(ENTRY_ACCEPTED, &run_a, clock_mono_ms() + 1000);
+    submit_until(ENTRY_ACCEPTED, &run_a, clock_mono_ms() + 2000);
     while (clerk_state(clerk) == CLERK_WAITING) {
-        const int64_t wake_mono_ms = clerk_wake_mono_ms(clerk);
+        const int64_t wait_ms = clerk_wake_mono_ms(clerk) - clock_mono_ms();
 
-        if (wake_mono_ms - last_mono_ms > longest_ms && last_mono_ms != 0)
-            longest_ms = wake_mono_ms - last_mono_ms;
-        last_mono_ms = wake_mono_ms;
+        if (wait_ms > longest_ms)
+            longest_ms = wait_ms;
         attempts++;
-        poll(NULL, 0, clock_left_ms(wake_mono_ms));
+        poll(NULL, 0, (int)wait_ms);
         clerk_turn(clerk);
     }
-    /* 10, 20, 40, 80, 160, 200, 200, 200: about nine in a second. */
-    assert_in_range(attempts, 5, 14);
-    assert_in_range(longest_ms, 100, 400);
+    /* 10, 20, 40, 80, 160, then 200 each: about fourteen in two seconds, fewer
+     * where the machine is late. */
+    assert_in_range(attempts, 5, 16);
+    assert_in_range(longest_ms, 100, 200);
 }
 
 static void
