@@ -9,6 +9,7 @@ import pytest
 from tandem import QUERY, Stack, wait_until
 
 SLOW = "flash.delay_ms=400 pro.delay_ms=5000 chunk_ms=0"
+SLOWER = "delay_ms=5000 chunk_ms=0"
 STACK = {"env": {"HEARTBEAT_MS": "200"}}
 
 
@@ -18,7 +19,7 @@ def apache():
         yield stack
 
 
-def ended(stack, run_id, within=3):
+def ended(stack, run_id, within=10):
     wait_until(lambda: len(stack.ledger.kinds(run_id)) == 2, within,
                "the second entry")
     return stack.ledger.end(run_id)
@@ -27,14 +28,16 @@ def ended(stack, run_id, within=3):
 def leave(stack, stream, how, within, roles):
     """Closes and checks that these calls were dropped that soon."""
     before = stack.sim.stats()
+    late = stack.lateness()
     left_at = time.time()
     getattr(stream, how)()
     wait_until(lambda: all(stack.sim.stats()[role]["aborted"] ==
                            before[role]["aborted"] + 1 for role in roles),
-               within + 1, f"{roles} to be dropped")
+               within + 2, f"{roles} to be dropped")
     after = stack.sim.stats()
     for role in roles:
-        assert after[role]["last_abort_unix_us"] / 1e6 - left_at <= within
+        assert after[role]["last_abort_unix_us"] / 1e6 - left_at <= \
+            within + late()
     for role in {"flash", "pro"} - set(roles):
         assert after[role]["aborted"] == before[role]["aborted"]
 
@@ -44,13 +47,13 @@ def leave(stack, stream, how, within, roles):
     ("fastcgi", "close")])
 def test_leaving_before_the_first_answer_drops_both_calls(stack, how,
                                                           goodbye):
-    stream = stack.open(sim=SLOW, how=how).until_headers(5)
+    stream = stack.open(sim=SLOWER, how=how).until_headers(5)
     time.sleep(0.1)
     leave(stack, stream, goodbye, 0.2, ["flash", "pro"])
     end = ended(stack, stream.run_id)
     assert end["status"] == "cancelled"
     assert end["client"]["left"] is True
-    assert 50 <= end["client"]["left_after_ms"] < 400
+    assert 50 <= end["client"]["left_after_ms"] < 5000
     assert end["client"]["last_seq"] == 0
     assert end["sent"] == []
     for role in ("flash", "pro"):
@@ -75,14 +78,14 @@ def test_leaving_between_the_answers_drops_the_accurate_call(stack, how):
 
 
 def test_leaving_during_the_audit_write_still_leaves_a_record(stack):
-    stream = stack.open(sim="flash.delay_ms=30 pro.delay_ms=80 chunk_ms=0")
+    stream = stack.open(sim="flash.delay_ms=30 pro.delay_ms=800 chunk_ms=0")
     stream.until_headers(5)
-    with stack.ledger.locked():
+    with stack.ledger.locked():  # before there is anything to write
         stream.until("final", 5)
         time.sleep(0.1)
         stream.close()
         time.sleep(0.2)
-    wait_until(lambda: "left" in stack.ledger.kinds(stream.run_id), 3,
+    wait_until(lambda: "left" in stack.ledger.kinds(stream.run_id), 10,
                "the entry that says so")
     end = stack.ledger.end(stream.run_id)
     assert [sent["event"] for sent in end["sent"]] == ["preliminary", "final"]
@@ -90,7 +93,7 @@ def test_leaving_during_the_audit_write_still_leaves_a_record(stack):
     assert left["kind"] == "left" and left["status"] == "cancelled"
     assert left["client"]["left"] is True
     assert left["client"]["last_seq"] == 2
-    assert left["client"]["left_after_ms"] >= 80
+    assert left["client"]["left_after_ms"] >= 800
     listed = stack.get("/api/experiments?limit=1").json()["experiments"][0]
     assert (listed["id"], listed["status"]) == (stream.run_id, "cancelled")
     content = stack.ledger.content(stream.run_id)
@@ -99,7 +102,7 @@ def test_leaving_during_the_audit_write_still_leaves_a_record(stack):
 
 
 def test_the_calls_are_dropped_although_the_record_has_to_wait(stack):
-    stream = stack.open(sim=SLOW).until_headers(5)
+    stream = stack.open(sim=SLOWER).until_headers(5)
     with stack.ledger.locked():
         leave(stack, stream, "close", 0.2, ["flash", "pro"])
     assert ended(stack, stream.run_id)["status"] == "cancelled"
@@ -125,7 +128,7 @@ def test_a_cancelled_run_is_counted_and_warned_of(stack):
     stream.close()
     ended(stack, stream.run_id)
     wait_until(lambda: stack.metric("cancellations_total",
-                                    reason="client") == before + 1, 2)
+                                    reason="client") == before + 1, 10)
     assert stack.metric("timeouts_total") == 0
 
 

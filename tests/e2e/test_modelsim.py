@@ -15,6 +15,8 @@ import time
 
 import pytest
 
+from lateness import Lateness
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / os.environ.get("TANDEM_BUILD", "build/gcc") / "modelsim"
 IS_SANITIZED = b"__asan_init" in PROGRAM.read_bytes() \
@@ -40,7 +42,7 @@ def chat(text="Why is the sky blue?", **more):
         {"role": "user", "content": text}], **more}
 
 
-def wait_until(condition, within=2.0):
+def wait_until(condition, within=10.0):
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
@@ -206,6 +208,9 @@ class Sim:
     def reset(self):
         assert self.ask("/_sim/reset", "").status == 200
 
+    def lateness(self):
+        return Lateness([self.process.pid])
+
     def cpu_s(self):
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat") \
             .read_text(encoding="ascii").rpartition(")")[2].split()
@@ -267,7 +272,8 @@ def test_it_stops_at_once_whatever_is_under_way(how):
     sim.open(FLASH, prompt(), "delay_ms=60000")
     sim.client().socket.sendall(b"POST /v1/ch")
     wait_until(lambda: sim.stats("flash")["requests"] == 36)
-    assert sim.stop(how) < (3 if IS_SANITIZED else 1)
+    late = sim.lateness()
+    assert sim.stop(how) < (3 if IS_SANITIZED else 1) + late()
 
 
 def run_program(*flags):
@@ -708,14 +714,15 @@ def test_split_bounds_every_write_and_changes_no_byte(sim, split):
 
 
 def test_times_are_kept(sim):
-    client = sim.open(FLASH, prompt(), "delay_ms=300,chunk_ms=50,chunks=5")
+    late = sim.lateness()
     begin = time.monotonic()
+    client = sim.open(FLASH, prompt(), "delay_ms=300,chunk_ms=50,chunks=5")
     assert client.read(2)
     first = time.monotonic() - begin
     assert client.answer().is_whole
     last = time.monotonic() - begin
-    assert 0.295 <= first < 0.45
-    assert 0.495 <= last < 0.7
+    assert 0.295 <= first < 0.45 + late()
+    assert 0.495 <= last < 0.7 + late()
 
 
 async def ask_and_time(port, delay_ms, leaves_ms=None):
@@ -748,9 +755,10 @@ async def ask_at_many_times(port):
 
 
 def test_many_requests_wait_each_for_its_own_time(sim):
+    lateness = sim.lateness()
     late = asyncio.run(ask_at_many_times(sim.port))
     assert -0.002 < min(late)
-    assert max(late) < 0.15
+    assert max(late) < 0.15 + lateness()
     wait_until(lambda: sim.stats("flash")["open"] == 0)
     stats = sim.stats("flash")
     assert (stats["completions"], stats["aborted"]) == (200, 200)
@@ -775,23 +783,25 @@ def test_silent_never_sends_a_byte(sim):
 
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_stall_sends_some_chunks_and_stays(sim, after):
-    answer = fault(sim, "stall", f",after={after}", within=0.3)
+    answer = fault(sim, "stall", f",after={after}", within=1.0)
     assert answer.status == 200
     assert finish_of(answer) == [None] * after
     assert answer.ended is None
 
 
 def test_drip_sends_a_byte_at_a_time(sim):
+    late = sim.lateness()
     answer = fault(sim, "drip", ",drip_ms=20", within=0.5)
-    assert 15 <= len(answer.chunks) <= 26
+    assert 15 - late() / 0.02 <= len(answer.chunks) <= 26 + late() / 0.02
     assert {len(chunk) for chunk in answer.chunks} == {1}
     assert b"data: ".startswith(answer.body[:6])
 
 
 def test_slow_headers_begin_with_a_slow_status_line(sim):
+    late = sim.lateness()
     answer = fault(sim, "slow_headers", ",drip_ms=20", within=0.3)
-    assert 8 <= len(answer.raw) <= 17
-    assert b"HTTP/1.1 200 \r\nCo".startswith(answer.raw)
+    assert 8 - late() / 0.02 <= len(answer.raw) <= 17 + late() / 0.02
+    assert b"HTTP/1.1 200 \r\nCo".startswith(answer.raw[:17])
 
 
 def test_slow_headers_end_in_a_readable_answer(sim):
@@ -896,10 +906,11 @@ def test_html_is_a_page(sim):
 
 
 def test_comments_come_for_ever(sim):
+    late = sim.lateness()
     answer = fault(sim, "comments", ",chunk_ms=10", within=0.3)
     assert answer.ended is None
     assert set(answer.chunks) == {b": keep-alive\n\n"}
-    assert 15 <= len(answer.chunks) <= 31
+    assert 15 - late() / 0.01 <= len(answer.chunks) <= 31 + late() / 0.01
 
 
 def test_badjson_is_one_event_among_good_ones(sim):
@@ -976,12 +987,13 @@ def test_leaving_is_counted_within_50_ms(sim, when, how):
     if how == "reset":
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                  b"\1\0\0\0\0\0\0\0")
+    late = sim.lateness()
     left = time.time()
     client.close()
     wait_until(lambda: sim.stats("pro")["open"] == 0)
     stats = sim.stats("pro")
     assert (stats["aborted"], stats["completions"]) == (1, 0)
-    assert -0.001 < stats["last_abort_unix_us"] / 1e6 - left < 0.05
+    assert -0.001 < stats["last_abort_unix_us"] / 1e6 - left < 0.05 + late()
 
 
 def test_leaving_with_the_request_is_counted(sim):
@@ -1152,9 +1164,10 @@ def test_two_thousand_slow_requests_cost_no_thread_and_little_time():
                f"\r\nContent-Length: {len(body)}\r\n\r\n{body}").encode()
     with running() as sim:
         before = sim.cpu_s()
+        late = sim.lateness()
         begin = time.monotonic()
         answers = asyncio.run(ask_all(sim.port, count, request))
-        took = time.monotonic() - begin
+        took = time.monotonic() - begin - late()
         used = sim.cpu_s() - before
         stats = sim.stats("flash")
         assert sim.threads() == 1

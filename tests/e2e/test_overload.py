@@ -30,6 +30,7 @@ class Prober(threading.Thread):
 
     def run(self):
         while not self.stopped.wait(0.02):
+            late = self.stack.lateness()
             began = time.monotonic()
             try:
                 answer = self.stack.get("/livez")
@@ -37,7 +38,7 @@ class Prober(threading.Thread):
                     self.failed.append(answer)
             except (OSError, AssertionError) as error:
                 self.failed.append(error)
-            self.took.append(time.monotonic() - began)
+            self.took.append(time.monotonic() - began - late())
 
     def __enter__(self):
         self.start()
@@ -65,17 +66,19 @@ def test_two_hundred_streams_at_once_all_end_in_done(crowded):
 
 def test_a_hundred_more_are_told_at_once_and_health_answers_throughout(
         crowded):
-    crowded.sim.set(flash_delay_ms=200, pro_delay_ms=4000, chunk_ms=0)
+    crowded.sim.set(flash_delay_ms=200, pro_delay_ms=8000, chunk_ms=0)
     accepted = len(crowded.ledger.runs("accepted"))
     refused_before = crowded.metric("overloaded_total")
     with Prober(crowded) as prober:
         streams = [crowded.open() for _ in range(200)]
         assert drain(streams, 10,
                      lambda one: one.status is not None) == []
-        refused = []
+        refused, took = [], []
         for _ in range(100):
+            late = crowded.lateness()
             refused.append(crowded.open())
             assert drain(refused[-1:], 5) == []
+            took.append(refused[-1].ended_at - late())
         assert not any(one.ended_at for one in streams), \
             "all were busy all the time"
         assert drain(streams, 20) == []
@@ -86,7 +89,6 @@ def test_a_hundred_more_are_told_at_once_and_health_answers_throughout(
         assert one.status == 503
         assert one.json()["code"] == "overloaded"
         assert int(one.headers["retry-after"]) > 0
-    took = [one.ended_at for one in refused]
     assert p99(took) <= 0.05, sorted(took)[-5:]
     assert prober.failed == []
     assert len(prober.took) > 50
@@ -96,7 +98,7 @@ def test_a_hundred_more_are_told_at_once_and_health_answers_throughout(
 
 
 def test_a_crowd_that_comes_at_once_is_refused_too(crowded):
-    crowded.sim.set(flash_delay_ms=100, pro_delay_ms=2500, chunk_ms=0)
+    crowded.sim.set(flash_delay_ms=100, pro_delay_ms=8000, chunk_ms=0)
     streams = [crowded.open() for _ in range(200)]
     assert drain(streams, 10, lambda one: one.status is not None) == []
     crowd = [crowded.open() for _ in range(100)]

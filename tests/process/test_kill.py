@@ -22,14 +22,16 @@ def test_a_killed_stream_worker_leaves_an_orphaned_entry_and_is_replaced():
         stack.expect_errors |= {"child_died"}
         stream = stack.open(sim=SLOW)
         stream.until("preliminary", 5)
-        os.kill(worker_of(stack, stream.run_id), signal.SIGKILL)
+        victim = worker_of(stack, stream.run_id)
+        late = stack.lateness()
+        os.kill(victim, signal.SIGKILL)
         killed_at = time.monotonic()
         stream.finish(5)
         assert "done" not in stream.names()
         assert not stream.whole, "the client sees that it was cut"
         wait_until(lambda: stack.ledger.kinds(stream.run_id) ==
-                   ["accepted", "orphaned"], 2, "the orphaned entry")
-        assert time.monotonic() - killed_at < 2
+                   ["accepted", "orphaned"], 10, "the orphaned entry")
+        assert time.monotonic() - killed_at < 2 + late()
         assert stack.ledger.rows(
             "SELECT status FROM entry WHERE run_id = ? AND kind = 'orphaned'",
             stream.run_id) != []
@@ -85,13 +87,16 @@ def test_a_killed_master_leaves_no_process_and_no_run_without_an_end():
         streams = [stack.open(sim=SLOW) for _ in range(4)]
         assert drain(streams, 10, lambda one: "preliminary" in
                      one.names()) == []
+        late = stack.lateness()
         os.kill(stack.tandemd.pid, signal.SIGKILL)
-        wait_until(lambda: not session_of(stack.tandemd.pid), 5,
+        killed_at = time.monotonic()
+        wait_until(lambda: not session_of(stack.tandemd.pid), 15,
                    "the last child to end")
+        assert time.monotonic() - killed_at < 5 + late()
         assert drain(streams, 5) == []
         stack.tandemd.wait(5)
         stack.start_tandemd()
-        wait_until(lambda: stack.ledger.unpaired() == [], 5,
+        wait_until(lambda: stack.ledger.unpaired() == [], 15,
                    "every run to have its second entry")
         for one in streams:
             assert stack.ledger.kinds(one.run_id)[0] == "accepted"
@@ -109,4 +114,4 @@ def test_a_worker_that_dies_again_and_again_does_not_take_the_machine():
         assert stack.control("/livez").status == 200
         answer = stack.open(sim=FAST).finish(10)
         assert answer.names()[-1] == "done"
-        wait_until(lambda: len(stack.ledger.runs("orphaned")) == 3, 3)
+        wait_until(lambda: len(stack.ledger.runs("orphaned")) == 3, 10)

@@ -22,12 +22,13 @@ def open_twenty(stack):
 
 def test_sigterm_lets_twenty_streams_end():
     with Stack(env=ENV) as stack:
+        late = stack.lateness()
         streams = open_twenty(stack)
         stack.tandemd.send(signal.SIGTERM)
         assert drain(streams, 10) == []
         assert [one.names() for one in streams] == \
             [["preliminary", "final", "done"]] * 20
-        assert all(one.ended_at < 3 for one in streams)
+        assert all(one.ended_at < 3 + late() for one in streams)
         assert stack.tandemd.wait(5) == 0
         kinds = [row["kind"] for row in stack.ledger.rows(
             "SELECT kind FROM entry ORDER BY idx")]
@@ -36,7 +37,7 @@ def test_sigterm_lets_twenty_streams_end():
 
 def test_nobody_is_let_in_while_it_stops():
     with Stack(web=None, env=ENV) as stack:
-        stream = stack.open(sim=TWENTY)
+        stream = stack.open(sim="flash.delay_ms=100 pro.delay_ms=5000")
         stream.until("preliminary", 5)
         stack.tandemd.send(signal.SIGTERM)
 
@@ -45,8 +46,9 @@ def test_nobody_is_let_in_while_it_stops():
                 stack.open(sim=FAST).close()
             except (ConnectionRefusedError, FileNotFoundError):
                 return True
-        wait_until(is_refused, 1.0, "new callers to be refused")
-        assert stream.finish(5).names()[-1] == "done"
+        wait_until(is_refused, 3, "new callers to be refused")
+        assert stack.tandemd.is_running(), "the first one is still served"
+        assert stream.finish(10).names()[-1] == "done"
 
 
 def test_a_second_sigterm_cuts_runs_short_but_each_has_its_record():
@@ -169,10 +171,10 @@ def test_it_takes_sockets_from_systemd():
 
 def test_a_service_that_drains_is_alive_but_not_ready():
     with Stack(web=None) as stack:
-        stream = stack.open(sim="delay_ms=1000 chunk_ms=0").until_headers(5)
+        stream = stack.open(sim="delay_ms=4000 chunk_ms=0").until_headers(5)
         assert stack.control("/readyz").status == 200
         stack.tandemd.send(signal.SIGTERM)
-        wait_until(lambda: stack.control("/readyz").status == 503, 0.8)
+        wait_until(lambda: stack.control("/readyz").status == 503, 2)
         assert stack.control("/readyz").json()["failed"] == ["draining"]
         assert stack.control("/livez").status == 200
-        assert stream.finish(5).names()[-1] == "done"
+        assert stream.finish(10).names()[-1] == "done"

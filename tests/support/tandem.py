@@ -24,6 +24,7 @@ import tempfile
 import time
 
 from exchange import Fcgi, Http1, Http2, TooLate, drain  # noqa: F401
+from lateness import Lateness
 from ledger import Ledger
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -230,6 +231,14 @@ class Stack:
         self.start_tandemd()
         if self.web:
             self.start_web()
+
+    def lateness(self):
+        """Counts from now on how late the machine is; see there."""
+        family = [pid for process in (self.server, self.modelsim)
+                  if process for pid in process.left_over()]
+        return Lateness(
+            [self.tandemd.pid, *self.workers("scribe"), *family],
+            lambda: [self.workers("stream"), self.workers("control")])
 
     def start_modelsim(self):
         self.modelsim = Process(
