@@ -1,8 +1,6 @@
 /* plan.c - see plan.h. */
 #include "prefork/plan.h"
 
-#include <stdbool.h>
-
 #define MAX_STARTS     32 /* at once: the master must not fork for seconds */
 #define SHORT_LIFE_MS  10000
 #define FIRST_BRAKE_MS 1000
@@ -43,6 +41,12 @@ has_one_too_many(const struct plan_limits *limits,
            facts->now_mono_ms - facts->surplus_since_mono_ms >= limits->idle_ms;
 }
 
+static bool
+is_deserted(const struct plan_facts *facts)
+{
+    return facts->total == facts->leaving;
+}
+
 struct plan_decision
 plan_decide(const struct plan_limits *limits, const struct plan_facts *facts)
 {
@@ -50,6 +54,8 @@ plan_decide(const struct plan_limits *limits, const struct plan_facts *facts)
 
     if (facts->now_mono_ms >= facts->brake_until_mono_ms)
         decision.start = how_many_to_start(limits, facts);
+    else if (facts->may_rescue && is_deserted(facts))
+        decision.start = at_most(how_many_to_start(limits, facts), 1);
     if (decision.start == 0 && has_one_too_many(limits, facts))
         decision.retire = 1;
     return decision;

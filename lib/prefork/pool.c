@@ -6,6 +6,7 @@
 
 #define MAX_BRAKES_BEFORE_READY 3
 #define QUIET_MS                10000
+#define RESCUE_MS               100 /* the least between two rescues */
 
 static const struct master_pool *
 spec_of(const struct pool *pool)
@@ -54,6 +55,7 @@ pool_note_loss(struct pool *pool, const struct crew_loss *loss,
     pool->is_ready |= loss->member.is_ready;
     if (loss->end == CREW_END_EXPECTED)
         return;
+    pool->is_futile = !loss->member.is_ready;
     if (loss->end == CREW_END_CONFIG) {
         log_error("child_refused_config",
                   "pool=%s a child cannot work with this configuration",
@@ -90,8 +92,10 @@ count(const struct pool *pool, const struct crew_generation *generation)
         facts.total++;
         /* One that leaves still counts against the maximum.  One killed for
          * starting too long is replaced when its death has been judged. */
-        if (member->asked != CREW_STAY && !member->was_overdue)
+        if (member->asked != CREW_STAY && !member->was_overdue) {
+            facts.leaving++;
             continue;
+        }
         stage = board_look(crew->config->board, i).stage;
         facts.starting += stage == BOARD_STARTING;
         facts.idle += stage == BOARD_IDLE;
@@ -159,6 +163,10 @@ start(struct pool *pool, struct crew_generation *generation, int count_wanted,
 {
     if (spec_of(pool)->exclusive && pool_has_others(pool, generation))
         return;
+    if (count_wanted > 0 && now_mono_ms < pool->brake_until_mono_ms) {
+        pool->rescued_mono_ms = now_mono_ms;
+        pool->braked_mono_ms = now_mono_ms - 1; /* for a cause of its own */
+    }
     while (count_wanted-- > 0)
         if (!start_one(pool, generation, now_mono_ms))
             return;
@@ -177,6 +185,8 @@ decide(struct pool *pool, const struct crew_generation *generation,
         pool->surplus_since_mono_ms = now_mono_ms;
     facts.surplus_since_mono_ms = pool->surplus_since_mono_ms;
     facts.brake_until_mono_ms = pool->brake_until_mono_ms;
+    facts.may_rescue = pool->is_ready && !pool->is_futile &&
+                       now_mono_ms >= pool->rescued_mono_ms + RESCUE_MS;
     facts.now_mono_ms = now_mono_ms;
     return plan_decide(size, &facts);
 }

@@ -27,7 +27,9 @@ struct pool {
     int brake_count;  /* how often the brake was pulled */
     int64_t brake_ms;
     int64_t brake_until_mono_ms;
-    int64_t braked_mono_ms; /* when it was pulled; 0: never */
+    int64_t braked_mono_ms;  /* when it was pulled; 0: never */
+    int64_t rescued_mono_ms; /* when one was started in spite of it */
+    bool is_futile;          /* the last that failed had not been ready */
     int64_t surplus_since_mono_ms;
 };
 
@@ -42,7 +44,8 @@ void pool_note_loss(struct pool *pool, const struct crew_loss *loss,
 bool pool_is_hopeless(const struct pool *pool);
 
 /* Starts what is missing of the generation, and no exclusive one beside one of
- * another generation. */
+ * another generation.  While the brake is on, one child at most, and only when
+ * nobody is left: a pool whose children can work always has somebody. */
 void pool_grow(struct pool *pool, struct crew_generation *generation,
                int64_t now_mono_ms);
 

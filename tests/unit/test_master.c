@@ -187,6 +187,27 @@ test_many_early_deaths_of_one_cause_pull_the_brake_once(void **state)
     assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
 }
 
+/* Faster than any brake allows. */
+static void
+test_a_pool_whose_children_are_killed_again_and_again_still_answers(
+    void **state)
+{
+    (void)state;
+    small_master_start(&sm);
+    assert_soon(small_count(&sm, 0, IDLE) == 2);
+    for (int killed = 0; killed < 6; killed++) {
+        const int64_t until_ms = clock_mono_ms() + 300;
+
+        while (clock_left_ms(until_ms) > 0)
+            small_pause();
+        small_signal(&sm, ANY_STAGE, SIGKILL);
+        assert_true(small_ask(&sm) > 0);
+    }
+    assert_true(small_log_has(&sm, "wait_ms=8000"));
+    assert_int_equal(small_count(&sm, 0, ANY_STAGE), 1); /* the brake is on */
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
 static void
 test_a_crash_while_serving_is_told_with_the_stage(void **state)
 {
@@ -376,6 +397,8 @@ main(void)
             test_a_child_leaves_after_its_quota_and_is_replaced_without_a_brake),
         lives(test_a_killed_child_is_told_of_and_replaced),
         lives(test_many_early_deaths_of_one_cause_pull_the_brake_once),
+        lives(
+            test_a_pool_whose_children_are_killed_again_and_again_still_answers),
         lives(test_a_crash_while_serving_is_told_with_the_stage),
         lives(test_a_child_past_its_deadline_is_killed),
         lives(test_a_child_that_reads_for_too_long_is_killed),
