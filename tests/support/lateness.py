@@ -34,22 +34,25 @@ def _disk_us():
 
 
 class Lateness:
-    """Since it was made.  A request passes through each of the processes in
-    pids, and through one of each list that crews() returns."""
+    """Since it was made or renewed.  A request passes through each of the
+    processes in pids, and through one of each list in crews."""
 
-    def __init__(self, pids, crews=lambda: ()):
+    def __init__(self, pids, crews=()):
         self._pids = [os.getpid(), *pids]
-        self._crews = crews
+        self._crews = list(crews)
+        self.renew()
+
+    def renew(self):
         self._disk = _disk_us()
         self._waited = {pid: _waited_ns(pid)
-                        for pid in sum(crews(), self._pids)}
+                        for pid in sum(self._crews, self._pids)}
 
     def _since(self, pid):
-        return _waited_ns(pid) - self._waited.get(pid, 0)
+        return max(0, _waited_ns(pid) - self._waited.get(pid, 0))
 
     def __call__(self):
         """In seconds."""
         cpu_ns = sum(map(self._since, self._pids))
-        for crew in self._crews():
+        for crew in self._crews:
             cpu_ns += max(map(self._since, crew), default=0)
         return cpu_ns / 1e9 + (_disk_us() - self._disk) / 1e6

@@ -232,13 +232,13 @@ class Stack:
         if self.web:
             self.start_web()
 
-    def lateness(self):
+    def lateness(self, pools=("stream", "control")):
         """Counts from now on how late the machine is; see there."""
-        family = [pid for process in (self.server, self.modelsim)
+        others = [pid for process in (self.server, self.modelsim)
                   if process for pid in process.left_over()]
         return Lateness(
-            [self.tandemd.pid, *self.workers("scribe"), *family],
-            lambda: [self.workers("stream"), self.workers("control")])
+            [self.tandemd.pid, *self.workers("scribe"), *others],
+            map(self.workers, pools))
 
     def start_modelsim(self):
         self.modelsim = Process(
