@@ -26,7 +26,6 @@
 #define KEEP_BYTES      (64 * 1024)
 #define TEXT_MAX_BYTES  ((size_t)32 * 1024 * 1024)
 #define ARENA_MAX_BYTES ((size_t)64 * 1024 * 1024)
-#define OVERDUE_MS      1000 /* P1: one second past the deadline */
 
 struct ask {
     const struct config *config; /* borrowed */
@@ -332,7 +331,7 @@ serve_run(struct visit *visit, struct run *run)
     stream_init(&stream, visit->gate);
     board_set_job(ask->child->board, (size_t)ask->child->slot, &run->id);
     board_set_stage(ask->child->board, (size_t)ask->child->slot, BOARD_BUSY,
-                    run->deadline_mono_ms + OVERDUE_MS);
+                    run->deadline_mono_ms);
     log_set_run(run->id_text);
     if (turn_run_accept(run, &tools) == TURN_RUN_ACCEPTED) {
         visit->status = 200;

@@ -18,7 +18,8 @@
 #define RESERVE_WORKERS     2  /* they tell callers that all others are busy */
 #define MAX_CONTROL_WORKERS 16 /* of the option table */
 #define READING_MS          35000 /* a request's head and body, at the most */
-#define OVERDUE_MS          3000  /* past the deadline a worker told us */
+#define STREAM_OVERDUE_MS   900  /* past a query's deadline: its worker hangs */
+#define CONTROL_OVERDUE_MS  3000 /* the same for a listing */
 #define HURRY_MS            5000
 
 struct service {
@@ -69,14 +70,14 @@ describe_pools(struct service *service)
                               .main = workers_stream,
                               .listen_fd = service->sockets.stream_fd,
                               .reading_ms = READING_MS,
-                              .overdue_ms = OVERDUE_MS,
+                              .overdue_ms = STREAM_OVERDUE_MS,
                               .stop_order = 0 };
     pools[WORKERS_CONTROL] =
         (struct master_pool){ .name = "control",
                               .main = workers_control,
                               .listen_fd = service->sockets.control_fd,
                               .reading_ms = READING_MS,
-                              .overdue_ms = OVERDUE_MS,
+                              .overdue_ms = CONTROL_OVERDUE_MS,
                               .stop_order = 1 };
     pools[WORKERS_SCRIBE] =
         (struct master_pool){ .name = "scribe",

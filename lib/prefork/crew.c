@@ -414,9 +414,11 @@ hasten_leaver(struct crew *crew, size_t slot, const struct board_view *view,
     }
 }
 
-void
+int64_t
 crew_watch(struct crew *crew, int64_t now_mono_ms)
 {
+    int64_t next_mono_ms = INT64_MAX;
+
     for (size_t i = 0; i < crew->member_count; i++) {
         const struct crew_member *member = &crew->members[i];
         struct board_view view;
@@ -427,9 +429,12 @@ crew_watch(struct crew *crew, int64_t now_mono_ms)
         view = board_look(crew->config->board, i);
         deadline_mono_ms =
             stage_deadline(&crew->config->pools[member->pool], &view);
-        if (now_mono_ms > deadline_mono_ms)
-            kill_overdue(crew, i);
-        else if (deadline_mono_ms == INT64_MAX)
+        if (deadline_mono_ms == INT64_MAX)
             hasten_leaver(crew, i, &view, now_mono_ms);
+        else if (now_mono_ms > deadline_mono_ms)
+            kill_overdue(crew, i);
+        else if (deadline_mono_ms < next_mono_ms)
+            next_mono_ms = deadline_mono_ms + 1;
     }
+    return next_mono_ms;
 }

@@ -116,7 +116,8 @@ void crew_signal_all(const struct crew *crew, int signo);
 bool crew_bury(struct crew *crew, struct crew_loss *loss);
 
 /* Kills members past their deadline, and those that linger after they were
- * asked to leave. */
-void crew_watch(struct crew *crew, int64_t now_mono_ms);
+ * asked to leave.  Returns when the next deadline known by now will have
+ * passed; INT64_MAX when there is none. */
+int64_t crew_watch(struct crew *crew, int64_t now_mono_ms);
 
 #endif

@@ -457,15 +457,19 @@ take_children(struct master *master)
         react(master, NOBODY_LEFT);
 }
 
+/* A deadline that passes before the next tick brings it forward. */
 static void
 take_tick(struct master *master)
 {
     const struct master_hooks *hooks = master->config->hooks;
+    int64_t overdue_mono_ms;
 
     if (master->now_mono_ms < master->next_tick_mono_ms)
         return;
     master->next_tick_mono_ms = master->now_mono_ms + TICK_MS;
-    crew_watch(&master->crew, master->now_mono_ms);
+    overdue_mono_ms = crew_watch(&master->crew, master->now_mono_ms);
+    if (overdue_mono_ms < master->next_tick_mono_ms)
+        master->next_tick_mono_ms = overdue_mono_ms;
     react(master, TICK);
     if (hooks->tick != NULL)
         hooks->tick(hooks->arg, master->config->board);

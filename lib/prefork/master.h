@@ -74,7 +74,7 @@ struct master_hooks {
     /* Draining begins: stop listening where that is ours to do.  Once. */
     void (*draining)(void *arg);
 
-    /* Once per tick, at most every 250 ms: gauges and the like. */
+    /* Once per tick, every 250 ms or a little sooner: gauges and the like. */
     void (*tick)(void *arg, const struct board *board);
 
     /* A child has gone; how is as from waitpid(2).  view is its last state. */
