@@ -1,6 +1,8 @@
 /* service.c - see service.h. */
 #include "tandemd/service.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -27,6 +29,7 @@ struct service {
     char **environment;
     struct generation *current;  /* children may still use older ones */
     struct generation *previous; /* current again if current is abandoned */
+    int lock_fd;                 /* says that STATE_DIR is ours */
     struct listen sockets;
     struct board *board;
     struct master_pool pools[WORKERS_POOL_COUNT];
@@ -194,6 +197,30 @@ on_gone(void *arg, const struct board_view *view, int how)
 
 /* ---- start and end ------------------------------------------------------- */
 
+/* Two of us would wait for each other's ledger.  Whoever is being drained still
+ * holds the lock; children that a killed master has left behind do not. */
+static int
+claim_state_dir(struct service *service, struct err *err)
+{
+    const char *state_dir = service->current->config->state_dir;
+    char path[PATH_MAX];
+    pid_t holder = 0;
+    const int len = snprintf(path, sizeof(path), "%s/tandemd.lock", state_dir);
+
+    if (len < 0 || (size_t)len >= sizeof(path))
+        return err_set(err, ERR_LIMIT, "STATE_DIR is too long");
+    service->lock_fd = file_claim(path, &holder, err);
+    if (service->lock_fd != -1)
+        return 0;
+    if (holder == 0)
+        return -1;
+    *err = (struct err){ 0 };
+    return err_set(err, ERR_INVALID,
+                   "STATE_DIR=%s is in use by another tandemd (pid %d): stop "
+                   "that one, or give this one a STATE_DIR of its own",
+                   state_dir, (int)holder);
+}
+
 /* What must exist before the first fork. */
 static int
 prepare(struct service *service, struct err *err)
@@ -204,6 +231,7 @@ prepare(struct service *service, struct err *err)
     if (metrics_init(err) == -1 || provider_init(err) == -1 ||
         http_global_init(err) == -1 ||
         file_make_folder(config->state_dir, 0750, err) == -1 ||
+        claim_state_dir(service, err) == -1 ||
         listen_open(&service->sockets, config, err) == -1)
         return -1;
     metrics_gauge(METRICS_BUILD_INFO, 0, 1);
@@ -263,6 +291,7 @@ service_run(struct generation *generation, const char *config_path,
         .config_path = config_path,
         .environment = environment,
         .current = generation,
+        .lock_fd = -1,
         .sockets = { .stream_fd = -1, .control_fd = -1, .scribe_fd = -1 }
     };
     struct err err = { 0 };
@@ -276,6 +305,7 @@ service_run(struct generation *generation, const char *config_path,
         log_info("stopped", "exit_code=%d", code);
     }
     listen_close(&service.sockets);
+    fd_close(&service.lock_fd);
     board_free(service.board);
     http_global_cleanup();
     generation_free(service.previous);

@@ -188,6 +188,34 @@ file_lock(const char *path, int64_t deadline_mono_ms, struct err *err)
     return fd;
 }
 
+/* Whoever is in our way, or 0 when that is over. */
+static pid_t
+lock_holder(int fd)
+{
+    struct flock other = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+    if (fcntl(fd, F_GETLK, &other) == -1 || other.l_type == F_UNLCK)
+        return 0;
+    return other.l_pid;
+}
+
+int
+file_claim(const char *path, pid_t *holder, struct err *err)
+{
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    *holder = 0;
+    if (fd == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot open %s", path);
+    if (fcntl(fd, F_SETLK, &whole) == 0)
+        return fd;
+    err_set_errno(err, ERR_SYSTEM, "cannot lock %s", path);
+    *holder = lock_holder(fd);
+    fd_close(&fd);
+    return -1;
+}
+
 static int
 make_one_folder(const char *path, mode_t mode, struct err *err)
 {

@@ -1,5 +1,5 @@
 /*
- * file - whole small files, folders, and writes that survive a power cut.
+ * file - whole small files, folders, locks, and writes that survive a power cut.
  */
 #ifndef SYS_FILE_H
 #define SYS_FILE_H
@@ -29,6 +29,12 @@ int file_write_durably(const char *path, mode_t mode, const void *bytes,
  * ERR_SYSTEM. */
 int file_lock(const char *path, int64_t deadline_mono_ms,
               struct err *err) ATTR_MUST_CHECK;
+
+/* The same for a process instead of whoever holds the descriptor: children do
+ * not inherit the lock, and it ends when anybody here closes a descriptor of
+ * that file.  -1 without waiting; *holder is the pid of who has it, else 0. */
+int file_claim(const char *path, pid_t *holder,
+               struct err *err) ATTR_MUST_CHECK;
 
 /* mkdir -p, made durable; an existing folder is fine and left as it is. */
 int file_make_folder(const char *path, mode_t mode,

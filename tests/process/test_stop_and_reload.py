@@ -141,15 +141,36 @@ def test_a_reload_that_would_need_a_restart_is_refused_by_name():
 
 def test_two_masters_do_not_take_each_others_sockets():
     with Stack(web=None) as stack:
-        second = Process("second", [stack.build / "tandemd"],
-                         stack.folder / "second.log",
-                         stack.tandem_environment())
-        try:
-            assert second.wait(10) != 0
-            assert "stream.sock" in second.text()
-        finally:
-            second.kill_all()
+        other = stack.folder / "other"
+        assert_refused(stack, "stream.sock", STATE_DIR=str(other))
         assert stack.ask(sim=FAST).names()[-1] == "done"
+
+
+def test_two_masters_do_not_share_a_folder_and_the_second_says_so_at_once():
+    with Stack(web=None) as stack:
+        late = stack.lateness()
+        began = time.monotonic()
+        said = assert_refused(stack, "STATE_DIR", **{
+            f"{name}_SOCKET": str(stack.folder / f"other-{name}.sock")
+            for name in ("STREAM", "CONTROL", "SCRIBE")})
+        assert time.monotonic() - began < 2 + late()
+        assert str(stack.folder / "state") in said
+        assert f"pid {stack.tandemd.pid}" in said
+        assert list(stack.folder.glob("other-*")) == []
+        assert stack.ask(sim=FAST).names()[-1] == "done"
+
+
+def assert_refused(stack, why, **env):
+    """A second service beside the stack's does not start, and says why."""
+    second = Process("second", [stack.build / "tandemd"],
+                     stack.folder / "second.log",
+                     {**stack.tandem_environment(), **env})
+    try:
+        assert second.wait(10) == 78
+        assert why in second.text()
+        return second.text()
+    finally:
+        second.kill_all()
 
 
 def test_it_takes_sockets_from_systemd():

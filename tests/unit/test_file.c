@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "sys/fd.h"
 #include "sys/file.h"
 
 int __real_fsync(int fd);
@@ -262,6 +264,37 @@ test_a_file_in_the_way_of_a_folder_is_an_error(void **state)
     assert_int_equal(file_make_folder("", 0700, NULL), -1);
 }
 
+static void
+test_a_claim_is_held_by_one_process_and_dies_with_it(void **state)
+{
+    struct err err = { 0 };
+    pid_t holder = 77, child;
+    int fd = file_claim(path, &holder, NULL);
+    int status;
+
+    (void)state;
+    assert_int_not_equal(fd, -1);
+    assert_int_equal(holder, 0);
+    child = fork();
+    if (child == 0)
+        _exit(file_claim(path, &holder, NULL) == -1 && holder == getppid() ? 0
+                                                                           : 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    fd_close(&fd);
+
+    child = fork();
+    if (child == 0)
+        _exit(file_claim(path, &holder, NULL) != -1 ? 0 : 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    fd = file_claim(path, &holder, NULL); /* it has ended without a word */
+    assert_int_not_equal(fd, -1);
+    fd_close(&fd);
+    assert_int_equal(file_claim("/nowhere/at/all", &holder, &err), -1);
+    assert_non_null(strstr(err.text, "/nowhere/at/all"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -278,6 +311,7 @@ main(void)
         TEST(test_what_cannot_be_read_is_named),
         TEST(test_a_folder_is_made_with_all_above_it),
         TEST(test_a_file_in_the_way_of_a_folder_is_an_error),
+        TEST(test_a_claim_is_held_by_one_process_and_dies_with_it),
     };
 
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);
