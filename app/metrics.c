@@ -14,8 +14,8 @@
     }
 
 static const char *const outcome_labels[] = {
-    "outcome=\"ok\"", "outcome=\"timeout\"", "outcome=\"cancelled\"",
-    "outcome=\"error\"", "outcome=\"rejected\""
+    "outcome=\"ok\"",    "outcome=\"timeout\"",    "outcome=\"cancelled\"",
+    "outcome=\"error\"", "outcome=\"unrecorded\"", "outcome=\"rejected\""
 };
 static const char *const model_labels[] = MODELS;
 static const char *const cancelled_labels[] = { "reason=\"client\"",

@@ -53,11 +53,13 @@ enum metrics_family {
     METRICS_FAMILY_COUNT,
 };
 
+/* The first four are the statuses of `finished` entries, in turn's order. */
 enum metrics_outcome {
     METRICS_OUTCOME_OK,
     METRICS_OUTCOME_TIMEOUT,
     METRICS_OUTCOME_CANCELLED,
     METRICS_OUTCOME_ERROR,
+    METRICS_OUTCOME_UNRECORDED, /* it ended without a receipt */
     METRICS_OUTCOME_REJECTED
 };
 

@@ -43,7 +43,7 @@ struct visit {
     struct ask *ask;
     struct fcgi *gate;
     int64_t began_mono_us;
-    int status; /* of the response; 0: nobody was there to answer */
+    int status; /* of the response */
 };
 
 struct ask *
@@ -98,6 +98,7 @@ void
 ask_refuse(struct fcgi *gate)
 {
     metrics_count(METRICS_OVERLOADED, 0);
+    metrics_count(METRICS_REQUESTS, METRICS_OUTCOME_REJECTED);
     metrics_http(METRICS_ROUTE_QUERY, 503, 0);
     response_error(gate, 503, "overloaded", "Every worker is busy",
                    RETRY_AFTER);
@@ -192,6 +193,19 @@ parse_request(struct visit *visit, struct request *request)
                       &limits, &fault) == 0)
         return 0;
     return turn_away(visit, fault.status, fault.code, fault.text, NULL);
+}
+
+/* No tokens for nobody.  A caller who has only closed his half of the
+ * connection cannot be told apart from one who has left, but can still read. */
+static int
+check_presence(struct visit *visit)
+{
+    if (!fcgi_client_is_gone(visit->gate))
+        return 0;
+    return turn_away(visit, 400, "client_gone",
+                     "The connection was closed before the query began: keep "
+                     "both directions open until the answer has come",
+                     NULL);
 }
 
 /* ---- before a run -------------------------------------------------------- */
@@ -361,7 +375,7 @@ serve(struct visit *visit)
     buf_init(&run.context, TEXT_MAX_BYTES);
     buf_init(&run.asked_context, TEXT_MAX_BYTES);
     buf_init(&run.user, TEXT_MAX_BYTES);
-    if (!fcgi_client_is_gone(visit->gate) && prepare(visit, &run) == 0)
+    if (check_presence(visit) == 0 && prepare(visit, &run) == 0)
         serve_run(visit, &run);
     run_close(&run);
 }

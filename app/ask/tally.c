@@ -27,12 +27,16 @@ count_model(const struct run *run, enum model_role role)
     metrics_tokens(role, METRICS_TOKENS_THOUGHT, answer->usage.thought_tokens);
 }
 
+/* What the ledger says, so that the sums agree; who left during the writing of
+ * that has an entry of his own there, and is among the cancellations here. */
 static void
 count_run(const struct run *run)
 {
-    const struct turn_verdict verdict = turn_verdict(&run->turn);
+    const struct turn_verdict verdict = run->facts.verdict;
 
-    metrics_count(METRICS_REQUESTS, verdict.status);
+    metrics_count(METRICS_REQUESTS, run->facts.receipt != NULL
+                                        ? (size_t)verdict.status
+                                        : METRICS_OUTCOME_UNRECORDED);
     metrics_observe(METRICS_SSE_DURATION, 0, run_age_ms(run));
     for (int role = 0; role < MODEL_ROLE_COUNT; role++)
         count_model(run, (enum model_role)role);

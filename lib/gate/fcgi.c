@@ -339,7 +339,7 @@ fcgi_client_is_gone(const struct fcgi *gate)
     if (is_abort(late, (size_t)len))
         return true;
     recv(fd, late, (size_t)len, MSG_DONTWAIT);
-    return false;
+    return sock_peer_is_gone(fd);
 }
 
 void

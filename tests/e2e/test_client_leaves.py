@@ -1,12 +1,14 @@
 """A client that leaves costs nothing more, and the record says how far it got.
 """
 
+import os
+import signal
 import socket
 import time
 
 import pytest
 
-from tandem import QUERY, Stack, wait_until
+from tandem import QUERY, Stack, processes, wait_until
 
 SLOW = "flash.delay_ms=400 pro.delay_ms=5000 chunk_ms=0"
 SLOWER = "delay_ms=5000 chunk_ms=0"
@@ -80,6 +82,9 @@ def test_leaving_between_the_answers_drops_the_accurate_call(stack, how):
 def test_leaving_during_the_audit_write_still_leaves_a_record(stack):
     stream = stack.open(sim="flash.delay_ms=30 pro.delay_ms=800 chunk_ms=0")
     stream.until_headers(5)
+    outcomes = {outcome: stack.metric("requests_total", outcome=outcome)
+                for outcome in ("ok", "cancelled")}
+    left_before = stack.metric("cancellations_total", reason="client")
     with stack.ledger.locked():  # before there is anything to write
         stream.until("final", 5)
         time.sleep(0.1)
@@ -96,6 +101,12 @@ def test_leaving_during_the_audit_write_still_leaves_a_record(stack):
     assert left["client"]["left_after_ms"] >= 800
     listed = stack.get("/api/experiments?limit=1").json()["experiments"][0]
     assert (listed["id"], listed["status"]) == (stream.run_id, "cancelled")
+    wait_until(lambda: stack.metric("cancellations_total", reason="client") ==
+               left_before + 1, 5, "the leaving to be counted")
+    assert end["status"] == "ok", "what metrics count is what entries say"
+    assert stack.metric("requests_total", outcome="ok") == outcomes["ok"] + 1
+    assert stack.metric("requests_total", outcome="cancelled") == \
+        outcomes["cancelled"]
     content = stack.ledger.content(stream.run_id)
     assert content["pro"].decode() == \
         stream.data("final")["response"]["content"]
@@ -148,6 +159,28 @@ def test_a_half_closed_client_is_treated_as_gone(stack):
     stream.socket.shutdown(socket.SHUT_WR)
     assert ended(stack, stream.run_id)["status"] == "cancelled"
     stream.close()
+
+
+def test_a_client_half_closed_before_its_run_is_told_so():
+    with Stack(web=None, env={"STREAM_WORKERS_MIN": "2",
+                              "STREAM_WORKERS_SPARE": "2"}) as stack:
+        workers = wait_until(lambda: stack.metric(
+            "workers_total", pool="stream") == 2 and stack.workers("stream"),
+            5)
+        for pid in workers:  # until the query and its end are both there
+            os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: all(processes()[pid][1] == "T" for pid in workers),
+                   5, "all workers to stand still")
+        exchange = stack.open(sim=SLOW, how="fastcgi")
+        exchange.socket.shutdown(socket.SHUT_WR)
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        exchange.finish(5)
+        assert exchange.status == 400
+        assert exchange.json()["code"] == "client_gone"
+        assert stack.ledger.runs("accepted") == []
+        wait_until(lambda: stack.metric("requests_total",
+                                        outcome="rejected") == 1, 5)
 
 
 def test_an_upload_that_is_broken_off_never_becomes_a_run(stack):

@@ -70,6 +70,7 @@ def test_a_hundred_more_are_told_at_once_and_health_answers_throughout(
     crowded.sim.set(flash_delay_ms=200, pro_delay_ms=8000, chunk_ms=0)
     accepted = len(crowded.ledger.runs("accepted"))
     refused_before = crowded.metric("overloaded_total")
+    rejected_before = crowded.metric("requests_total", outcome="rejected")
     with Prober(crowded) as prober:
         streams = [crowded.open() for _ in range(200)]
         assert drain(streams, 10,
@@ -97,6 +98,8 @@ def test_a_hundred_more_are_told_at_once_and_health_answers_throughout(
     assert p99(prober.took) <= 0.05, sorted(prober.took)[-5:]
     assert len(crowded.ledger.runs("accepted")) == accepted + 200
     assert crowded.metric("overloaded_total") == refused_before + 100
+    assert crowded.metric("requests_total", outcome="rejected") == \
+        rejected_before + 100
 
 
 def test_a_crowd_that_comes_at_once_is_refused_too(crowded):

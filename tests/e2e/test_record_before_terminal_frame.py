@@ -100,3 +100,4 @@ def test_a_record_that_comes_too_late_is_told_as_failed():
         assert stream.names() == ["preliminary", "final", "error", "done"]
         assert stream.data("error")["code"] == "audit_unavailable"
         assert stream.data("done")["audit"]["state"] == "failed"
+        assert own.metric("requests_total", outcome="unrecorded") == 1

@@ -331,6 +331,16 @@ test_late_padding_is_not_leaving_and_does_not_stay_readable(void **state)
 }
 
 static void
+test_whoever_leaves_after_late_padding_is_gone_at_the_first_look(void **state)
+{
+    (void)state;
+    begin_without_body();
+    assert_int_equal(write(client, "\0\0\0\0\0\0\0", 7), 7);
+    fd_close(&client);
+    assert_true(fcgi_client_is_gone(gate));
+}
+
+static void
 test_writing_to_a_client_who_left_fails_and_goes_on_failing(void **state)
 {
     struct err err = { 0 };
@@ -396,6 +406,7 @@ main(void)
         TEST(test_a_body_not_yet_read_does_not_look_like_leaving),
         TEST(test_a_client_that_takes_its_request_back_is_gone),
         TEST(test_late_padding_is_not_leaving_and_does_not_stay_readable),
+        TEST(test_whoever_leaves_after_late_padding_is_gone_at_the_first_look),
         TEST(test_writing_to_a_client_who_left_fails_and_goes_on_failing),
         TEST(test_who_does_not_read_costs_one_send_time_out_in_all),
     };
