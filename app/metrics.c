@@ -76,6 +76,7 @@ static const char *const class_labels[] = {
     CLASS("BadFinish"),
     CLASS("PolicyBlocked"),
     CLASS("EmptyAnswer"),
+    CLASS("OnlyThought"),
     CLASS("Cancelled"),
     CLASS("Other"),
 };

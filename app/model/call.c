@@ -8,7 +8,6 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
-#include "base/str.h"
 
 #define MAX_BODY_BYTES   (64u << 20)
 #define MAX_HEADER_BYTES 32768
@@ -357,8 +356,7 @@ is_rerouted(const struct model_call *call)
     const char *served = call->reply.served_model;
 
     return served[0] != '\0' &&
-           !str_starts_with(dialect_bare_model(served),
-                            dialect_bare_model(config_of(call)->model));
+           dialect_is_rerouted(config_of(call)->model, served);
 }
 
 struct model_answer
@@ -380,6 +378,8 @@ model_call_answer(const struct model_call *call)
         .http_status = call->http_status,
         .attempts = call->attempts,
         .rerouted = is_rerouted(call),
+        .renamed = reply->renamed,
+        .trailed = reply->trails,
         .transport_unclean = call->verdict.transport_unclean,
         .started_unix_us = call->started_unix_us,
         .first_token_ms = -1,

@@ -1,6 +1,7 @@
 /* dialect.c - see dialect.h: the table, and what the dialects share. */
 #include "model/dialect.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -141,6 +142,82 @@ dialect_bare_model(const char *model)
         if (str_starts_with(model, prefixes[i]))
             return model + strlen(prefixes[i]);
     return model;
+}
+
+/* What may follow an id without making it another model: nothing, or a version,
+ * a date, a tag.  "-lite" is another model. */
+static bool
+is_edition(const char *rest)
+{
+    static const char *const words[] = { "preview", "exp", "latest" };
+
+    if (rest[0] == '\0')
+        return true;
+    if (strchr("-@:", rest[0]) == NULL)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strncasecmp(rest + 1, words[i], strlen(words[i])) == 0)
+            return true;
+    return isdigit((unsigned char)rest[1]);
+}
+
+static bool
+begins_with_word(const char *text, const char *word, size_t len)
+{
+    return strncasecmp(text, word, len) == 0 &&
+           (text[len] == '\0' || text[len] == '-');
+}
+
+/* gemini-flash-latest may stand for any gemini-...-flash: each word of the
+ * first len bytes must be there, in this order. */
+static bool
+alias_covers(const char *alias, size_t len, const char *served)
+{
+    const char *const end = alias + len;
+
+    while (alias < end) {
+        const size_t word = strcspn(alias, "-");
+
+        while (!begins_with_word(served, alias, word)) {
+            served += strcspn(served, "-");
+            if (*served == '\0')
+                return false;
+            served++;
+        }
+        served += word;
+        alias += word + 1;
+        if (alias < end && *served == '-')
+            served++;
+    }
+    return is_edition(served);
+}
+
+/* Of an id without a version such as -001. */
+static size_t
+unversioned_len(const char *id)
+{
+    const size_t len = strlen(id);
+    const bool has_version = len > 4 && id[len - 4] == '-' &&
+                             strspn(id + len - 3, "0123456789") == 3;
+
+    return has_version ? len - 4 : len;
+}
+
+bool
+dialect_is_rerouted(const char *asked, const char *served)
+{
+    static const char alias[] = "-latest";
+    size_t len;
+
+    asked = dialect_bare_model(asked);
+    served = dialect_bare_model(served);
+    len = strlen(asked);
+    if (strncasecmp(asked, served, len) == 0 && is_edition(served + len))
+        return false;
+    if (len > strlen(alias) && strcmp(asked + len - strlen(alias), alias) == 0)
+        return !alias_covers(asked, len - strlen(alias), served);
+    len = unversioned_len(asked);
+    return strncasecmp(asked, served, len) != 0 || served[len] != '\0';
 }
 
 bool

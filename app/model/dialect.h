@@ -39,6 +39,7 @@ struct dialect_moment {
 
 struct dialect {
     bool wants_google_token;
+    bool repeats_marker; /* the end marker may stand on every chunk */
 
     /* ERR_INVALID, naming what is wrong with the setting but no secret. */
     int (*check)(const struct model_config *config, struct err *err);
@@ -93,6 +94,10 @@ int dialect_check_key(const char *key, struct err *err) ATTR_MUST_CHECK;
 /* The id without models/, publishers/google/models/, projects/... or google/.
  */
 const char *dialect_bare_model(const char *model);
+
+/* True when the model that served is another one than was asked for: a version,
+ * a date or a preview of the same is not, nor what "-latest" stands for. */
+bool dialect_is_rerouted(const char *asked, const char *served);
 
 /* True when text (NULL is fine) contains phrase, in any case of letters. */
 bool dialect_mentions(const json_t *text, const char *phrase);

@@ -30,6 +30,7 @@ const char *const model_error_classes[MODEL_ERROR_CLASS_COUNT] = {
     [FAILURE_BAD_FINISH - 1] = "BadFinish",
     [FAILURE_BLOCKED - 1] = "PolicyBlocked",
     [FAILURE_EMPTY - 1] = "EmptyAnswer",
+    [FAILURE_ONLY_THOUGHT - 1] = "OnlyThought",
     [FAILURE_CANCELLED - 1] = "Cancelled",
 };
 
@@ -72,6 +73,7 @@ failure_outcome(enum failure failure)
     case FAILURE_BLOCKED:
         return MODEL_BLOCKED;
     case FAILURE_EMPTY:
+    case FAILURE_ONLY_THOUGHT:
         return MODEL_EMPTY;
     case FAILURE_CANCELLED:
         return MODEL_CANCELLED;

@@ -35,6 +35,7 @@ enum failure {
     FAILURE_BAD_FINISH, /* an end marker that means no answer */
     FAILURE_BLOCKED,
     FAILURE_EMPTY,
+    FAILURE_ONLY_THOUGHT, /* the length limit left no room for an answer */
     FAILURE_CANCELLED,
     FAILURE_COUNT
 };

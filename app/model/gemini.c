@@ -270,7 +270,8 @@ read_candidate(struct reply *reply, const json_t *candidate)
         if (json_is_true(json_object_get(part, "thought")))
             reply_add_thought(reply, text);
         else
-            reply_add_text(reply, text);
+            reply_add_text(reply, json_string_value(text),
+                           json_string_length(text));
     }
     if (reason != NULL && reason[0] != '\0')
         reply_finish(reply, finish_of(reason), reason);
@@ -374,6 +375,7 @@ gemini_classify(const json_t *error)
 
 const struct dialect dialect_vertex = {
     .wants_google_token = true,
+    .repeats_marker = true,
     .check = vertex_check,
     .url = vertex_url,
     .headers = vertex_headers,
@@ -384,6 +386,7 @@ const struct dialect dialect_vertex = {
 
 const struct dialect dialect_gemini = {
     .wants_google_token = false,
+    .repeats_marker = true,
     .check = gemini_check,
     .url = gemini_url,
     .headers = gemini_headers,

@@ -97,7 +97,7 @@ enum model_outcome {
 };
 
 /* Everything that error_class can say, save "": fit for a metric's label. */
-#define MODEL_ERROR_CLASS_COUNT 24
+#define MODEL_ERROR_CLASS_COUNT 25
 extern const char *const model_error_classes[MODEL_ERROR_CLASS_COUNT];
 
 /* True for the two that carry a whole answer. */
@@ -129,7 +129,9 @@ struct model_answer {
     struct model_usage usage;
     long http_status;
     int attempts;
-    bool rerouted; /* served_model does not begin with what was asked */
+    bool rerouted; /* served_model is another one than was asked for */
+    bool renamed;  /* the model or the response id changed on the way */
+    bool trailed;  /* something came after the end, and was ignored */
     bool transport_unclean; /* whole by its marker, but the connection broke */
     int64_t started_unix_us;
     int64_t first_token_ms; /* since start; -1 if none */

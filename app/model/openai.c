@@ -135,6 +135,72 @@ first_choice(const json_t *choices)
     return NULL;
 }
 
+/* Servers without a parser for it leave the model's thinking in the answer, in
+ * tags that chunks may split.  Only what an answer begins with is taken for
+ * such: further down the tags are text like any other. */
+
+#define OPENING_TAG "<think>"
+#define CLOSING_TAG "</think>"
+
+/* The text so far is kept until it cannot become the tag any more.  Returns
+ * how many of its last bytes stand behind the whole tag. */
+static size_t
+look_for_opening_tag(struct reply *reply)
+{
+    const struct buf *text = &reply->text;
+    const char *begin = buf_cstr(text);
+    const size_t blanks = strspn(begin, " \t\r\n");
+    const size_t tag_len = strlen(OPENING_TAG);
+    const size_t left = text->len - blanks;
+
+    if (memcmp(begin + blanks, OPENING_TAG, left < tag_len ? left : tag_len) !=
+        0)
+        reply->tags = REPLY_TAGS_OVER;
+    else if (left >= tag_len)
+        reply->tags = REPLY_TAGS_OPEN;
+    return reply->tags == REPLY_TAGS_OPEN ? left - tag_len : 0;
+}
+
+/* Returns how many of the bytes are still thinking. */
+static size_t
+skip_thinking(struct reply *reply, const char *bytes, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && reply->tags == REPLY_TAGS_OPEN) {
+        if (bytes[i] == CLOSING_TAG[reply->tag_bytes])
+            reply->tag_bytes++;
+        else
+            reply->tag_bytes = bytes[i] == CLOSING_TAG[0];
+        if (reply->tag_bytes == strlen(CLOSING_TAG))
+            reply->tags = REPLY_TAGS_OVER;
+        i++;
+    }
+    return i;
+}
+
+static void
+read_content(struct reply *reply, const json_t *content)
+{
+    const char *bytes = json_string_value(content);
+    size_t len = json_string_length(content);
+    size_t skipped;
+
+    if (len == 0)
+        return;
+    if (reply->tags == REPLY_TAGS_POSSIBLE) {
+        reply_add_text(reply, bytes, len);
+        len = look_for_opening_tag(reply);
+        if (reply->tags != REPLY_TAGS_OPEN)
+            return;
+        bytes += json_string_length(content) - len;
+        buf_clear(&reply->text);
+        reply->thinks = true;
+    }
+    skipped = skip_thinking(reply, bytes, len);
+    reply_add_text(reply, bytes + skipped, len - skipped);
+}
+
 /* Text first: some servers send it together with the finish reason.  A server
  * that does not stream says message where others say delta. */
 static void
@@ -148,7 +214,7 @@ read_choice(struct reply *reply, const json_t *choice)
         delta = json_object_get(choice, "message");
     reply_add_thought(reply, json_object_get(delta, "reasoning_content"));
     reply_add_thought(reply, json_object_get(delta, "reasoning"));
-    reply_add_text(reply, json_object_get(delta, "content"));
+    read_content(reply, json_object_get(delta, "content"));
     if (reason != NULL && reason[0] != '\0')
         reply_finish(reply, finish_of(reason), reason);
 }
@@ -236,6 +302,7 @@ openai_classify(const json_t *error)
 
 const struct dialect dialect_openai = {
     .wants_google_token = false,
+    .repeats_marker = false,
     .check = openai_check,
     .url = openai_url,
     .headers = openai_headers,

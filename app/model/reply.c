@@ -73,16 +73,13 @@ check_buf(struct reply *reply, enum buf_status status, enum failure when_full)
 /* ---- what dialects report ----------------------------------------------- */
 
 void
-reply_add_text(struct reply *reply, const json_t *text)
+reply_add_text(struct reply *reply, const char *bytes, size_t len)
 {
-    const size_t len = json_string_length(text);
-
     if (len == 0)
         return;
     reply->text_after_finish |= reply->finish != REPLY_OPEN;
     check_buf(reply,
-              utf8_append_clean(&reply->text, json_string_value(text), len,
-                                &reply->cleaned),
+              utf8_append_clean(&reply->text, bytes, len, &reply->cleaned),
               FAILURE_TOO_LARGE);
 }
 
@@ -107,28 +104,40 @@ reply_finish(struct reply *reply, enum reply_finish finish, const char *reason)
 
 /* Visible ASCII; anything else shows as an underscore. */
 static void
-copy_name(char name[REPLY_NAME_LEN], const json_t *json)
+copy_name(char name[REPLY_NAME_LEN], const char *text)
 {
-    const char *text = json_string_value(json);
     size_t len = 0;
 
-    if (text == NULL || name[0] != '\0')
-        return;
     for (; text[len] != '\0' && len < REPLY_NAME_LEN - 1; len++)
         name[len] = text[len] > 0x20 && text[len] < 0x7f ? text[len] : '_';
     name[len] = '\0';
 }
 
+static void
+take_name(struct reply *reply, char name[REPLY_NAME_LEN], const json_t *json)
+{
+    const char *text = json_string_value(json);
+    char said[REPLY_NAME_LEN];
+
+    if (text == NULL || text[0] == '\0')
+        return;
+    copy_name(said, text);
+    if (name[0] == '\0')
+        memcpy(name, said, sizeof(said));
+    else
+        reply->renamed |= strcmp(name, said) != 0;
+}
+
 void
 reply_name_model(struct reply *reply, const json_t *name)
 {
-    copy_name(reply->served_model, name);
+    take_name(reply, reply->served_model, name);
 }
 
 void
 reply_name_response(struct reply *reply, const json_t *id)
 {
-    copy_name(reply->response_id, id);
+    take_name(reply, reply->response_id, id);
 }
 
 void
@@ -198,7 +207,7 @@ parse(struct reply *reply, const char *bytes, size_t len)
 {
     struct err err = { 0 };
     json_t *value =
-        json_parse_lenient(bytes, len, MAX_JSON_DEPTH, &reply->cleaned, &err);
+        json_parse_inexact(bytes, len, MAX_JSON_DEPTH, &reply->cleaned, &err);
 
     if (value == NULL && err.kind == ERR_NOMEM)
         reply->out_of_memory = true;
@@ -237,8 +246,9 @@ take_event(struct reply *reply, const struct sse_item *item)
         return;
     }
     value = parse(reply, item->data, item->len);
-    if (value == NULL && !item->unfinished) /* else it was cut, not wrong */
+    if (value == NULL && !item->unfinished)
         fail(reply, FAILURE_BAD_STREAM);
+    reply->ends_inside |= value == NULL && item->unfinished;
     if (value != NULL && strcmp(item->name, "error") == 0)
         take_error(reply, value);
     else if (value != NULL)
@@ -260,8 +270,10 @@ on_item(void *arg, const struct sse_item *item)
 {
     struct reply *reply = arg;
 
-    if (reply->is_over)
+    if (reply->is_over) {
+        reply->trails |= item->kind != SSE_COMMENT && item->len > 0;
         return 0;
+    }
     switch (item->kind) {
     case SSE_EVENT:
         take_event(reply, item);
@@ -407,16 +419,27 @@ failure_of_finish(const struct reply *reply)
     case REPLY_LENGTH:
         break;
     }
-    return text_is_blank(reply) ? FAILURE_EMPTY : FAILURE_NONE;
+    if (!text_is_blank(reply))
+        return FAILURE_NONE;
+    return reply->finish == REPLY_LENGTH ? FAILURE_ONLY_THOUGHT : FAILURE_EMPTY;
 }
 
 /* The end marker is the proof of a whole answer; the transport is only heard
- * where there is none, or where earlier markers turned out to prove nothing. */
+ * where there is none, or where the markers of this dialect stand on every
+ * chunk and prove nothing.  Then the counts, which come last, must be in. */
+static bool
+end_is_proven(const struct reply *reply)
+{
+    if (reply->finish == REPLY_OPEN || reply->text_after_finish)
+        return false;
+    return !reply->dialect->repeats_marker ||
+           (reply->usage.total_tokens != -1 && !reply->ends_inside);
+}
+
 static enum failure
 judge(const struct reply *reply, long http_status, enum http_outcome transport)
 {
-    const bool proven =
-        reply->finish != REPLY_OPEN && !reply->text_after_finish;
+    const bool proven = end_is_proven(reply);
 
     if (http_status != 0 && http_status != 200)
         return failure_refined(failure_from_status(http_status),
@@ -425,6 +448,8 @@ judge(const struct reply *reply, long http_status, enum http_outcome transport)
         return reply->failure;
     if (transport != HTTP_DONE && !proven)
         return failure_from_transport(transport);
+    if (reply->ends_inside && !proven)
+        return FAILURE_STREAM_CUT;
     return failure_of_finish(reply);
 }
 

@@ -47,6 +47,12 @@ enum reply_finish {
     REPLY_ODD,    /* a marker that means no answer */
 };
 
+enum reply_tags {
+    REPLY_TAGS_POSSIBLE, /* the text so far may become an opening tag */
+    REPLY_TAGS_OPEN,
+    REPLY_TAGS_OVER, /* or there never were any */
+};
+
 /* Open because the call embeds it; everything is for reading. */
 struct reply {
     const struct dialect *dialect;
@@ -57,7 +63,12 @@ struct reply {
     struct buf text;
     bool cleaned;
     bool thinks;            /* thought text came */
+    enum reply_tags tags;   /* openai: where in <think>...</think> we are */
+    size_t tag_bytes;       /* of the closing tag seen so far */
     bool is_over;           /* [DONE] came: the rest does not count */
+    bool trails;            /* and there was a rest */
+    bool ends_inside;       /* the last event was cut */
+    bool renamed;           /* another model or response id came later */
     bool text_after_finish; /* so markers here are no proof of the end */
     bool out_of_memory;
     enum reply_finish finish;
@@ -90,14 +101,14 @@ struct reply_verdict reply_end(struct reply *reply, long http_status,
 
 /* ---- for dialects: report what an object says; any json may be NULL ----- */
 
-void reply_add_text(struct reply *reply, const json_t *text);
+void reply_add_text(struct reply *reply, const char *bytes, size_t len);
 void reply_add_thought(struct reply *reply, const json_t *text);
 
 /* The last one counts. */
 void reply_finish(struct reply *reply, enum reply_finish finish,
                   const char *reason);
 
-/* The first one that is not empty counts. */
+/* The first one that is not empty counts; another one later is noted. */
 void reply_name_model(struct reply *reply, const json_t *name);
 void reply_name_response(struct reply *reply, const json_t *id);
 

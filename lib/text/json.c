@@ -52,14 +52,16 @@ words_for(enum json_error_code code)
     return "syntax error";
 }
 
+/* flags are Jansson's. */
 static json_t *
-load(const char *bytes, size_t len, struct err *err)
+load(const char *bytes, size_t len, size_t flags, struct err *err)
 {
     json_error_t error = { 0 }; /* Jansson sets the code on some paths only */
     json_t *value;
     enum json_error_code code;
 
-    value = json_loadb(len > 0 ? bytes : "", len, JSON_DECODE_ANY, &error);
+    value =
+        json_loadb(len > 0 ? bytes : "", len, JSON_DECODE_ANY | flags, &error);
     if (value != NULL)
         return value;
     code = json_error_code(&error);
@@ -73,14 +75,21 @@ load(const char *bytes, size_t len, struct err *err)
     return NULL;
 }
 
-json_t *
-json_parse(const char *bytes, size_t len, size_t max_depth, struct err *err)
+static json_t *
+check_and_load(const char *bytes, size_t len, size_t max_depth, size_t flags,
+               struct err *err)
 {
     if (is_deeper_than(bytes, len, max_depth)) {
         err_set(err, ERR_LIMIT, "JSON nested deeper than %zu", max_depth);
         return NULL;
     }
-    return load(bytes, len, err);
+    return load(bytes, len, flags, err);
+}
+
+json_t *
+json_parse(const char *bytes, size_t len, size_t max_depth, struct err *err)
+{
+    return check_and_load(bytes, len, max_depth, 0, err);
 }
 
 /* ---- mending ------------------------------------------------------------ */
@@ -167,7 +176,7 @@ append_mended(struct buf *out, const char *bytes, size_t len, bool *mended)
 
 /* NULL and no error when there is nothing to mend. */
 static json_t *
-mend_and_load(const char *bytes, size_t len, struct err *err)
+mend_and_load(const char *bytes, size_t len, size_t flags, struct err *err)
 {
     json_t *value = NULL;
     bool mended = false;
@@ -179,9 +188,27 @@ mend_and_load(const char *bytes, size_t len, struct err *err)
         append_mended(&text, buf_cstr(&clean), clean.len, &mended) != BUF_OK)
         err_set(err, ERR_NOMEM, "mending JSON");
     else if (mended)
-        value = load(buf_cstr(&text), text.len, err);
+        value = load(buf_cstr(&text), text.len, flags, err);
     buf_close(&text);
     buf_close(&clean);
+    return value;
+}
+
+static json_t *
+parse_mending(const char *bytes, size_t len, size_t max_depth, size_t flags,
+              bool *cleaned, struct err *err)
+{
+    struct err first = { 0 };
+    json_t *value = check_and_load(bytes, len, max_depth, flags, &first);
+
+    if (value != NULL)
+        return value;
+    if (first.kind == ERR_INVALID)
+        value = mend_and_load(bytes, len, flags, err);
+    if (value != NULL)
+        *cleaned = true;
+    else
+        err_set(err, first.kind, "%s", first.text);
     return value;
 }
 
@@ -189,18 +216,15 @@ json_t *
 json_parse_lenient(const char *bytes, size_t len, size_t max_depth,
                    bool *cleaned, struct err *err)
 {
-    struct err first = { 0 };
-    json_t *value = json_parse(bytes, len, max_depth, &first);
+    return parse_mending(bytes, len, max_depth, 0, cleaned, err);
+}
 
-    if (value != NULL)
-        return value;
-    if (first.kind == ERR_INVALID)
-        value = mend_and_load(bytes, len, err);
-    if (value != NULL)
-        *cleaned = true;
-    else
-        err_set(err, first.kind, "%s", first.text);
-    return value;
+json_t *
+json_parse_inexact(const char *bytes, size_t len, size_t max_depth,
+                   bool *cleaned, struct err *err)
+{
+    return parse_mending(bytes, len, max_depth, JSON_DECODE_INT_AS_REAL,
+                         cleaned, err);
 }
 
 /* ---- writing ------------------------------------------------------------ */

@@ -28,6 +28,11 @@ json_t *json_parse(const char *bytes, size_t len, size_t max_depth,
 json_t *json_parse_lenient(const char *bytes, size_t len, size_t max_depth,
                            bool *cleaned, struct err *err) ATTR_MUST_CHECK;
 
+/* The same, with every number a real, so that an integer beyond 64 bits is no
+ * error.  For values that are read and never written again. */
+json_t *json_parse_inexact(const char *bytes, size_t len, size_t max_depth,
+                           bool *cleaned, struct err *err) ATTR_MUST_CHECK;
+
 /* Sorted keys (by bytes), no blanks, integers only, UTF-8 kept as it is: the
  * one text that equal values have.  ERR_INVALID when a real number is in it.
  * Like json_write(), adds to out the whole text or nothing. */

@@ -130,7 +130,7 @@ test_odd_but_legal_chunks_are_understood(void **state)
           .bytes = "data: {\"candidates\":[{\"finishReason\":\"MAX_TOKENS\"}],"
                    "\"usageMetadata\":{\"thoughtsTokenCount\":500}}" E,
           .outcome = MODEL_EMPTY,
-          .failure = FAILURE_EMPTY,
+          .failure = FAILURE_ONLY_THOUGHT,
           .finish = "MAX_TOKENS" },
         { .name = "nothing at all",
           .bytes = FINISH("STOP") E,
@@ -258,6 +258,9 @@ test_counts_of_odd_types_are_read_or_clamped(void **state)
     assert_usage(USAGE("\"promptTokenCount\":\"12\",\"candidatesTokenCount\":"
                        "12.0,\"totalTokenCount\":9000000000000000000"),
                  12, 12, 0, 0, 1000000000000);
+    assert_usage(USAGE("\"promptTokenCount\":99999999999999999999,"
+                       "\"candidatesTokenCount\":-99999999999999999999"),
+                 1000000000000, -1, -1, -1, -1);
 }
 
 static void
@@ -272,11 +275,51 @@ test_the_first_model_and_response_id_are_kept(void **state)
                     "\"responseId\":\"r2\"}" E);
     assert_string_equal(reply.served_model, "gemini-a");
     assert_string_equal(reply.response_id, "r1");
+    assert_true(reply.renamed);
     reply_close(&reply);
     reply_case_feed(&reply, &dialect_vertex,
                     "data: {\"modelVersion\":\"a b\\n\xc3\xa9\"}" E);
     assert_string_equal(reply.served_model, "a_b___");
+    assert_false(reply.renamed);
     reply_close(&reply);
+}
+
+static void
+test_another_model_is_told_from_another_edition(void **state)
+{
+    static const struct {
+        const char *asked;
+        const char *served;
+        bool rerouted;
+    } table[] = {
+        { "gemini-2.5-flash", "gemini-2.5-flash", false },
+        { "gemini-2.5-flash", "gemini-2.5-flash-001", false },
+        { "gemini-2.5-flash", "gemini-2.5-flash-preview-09-2025", false },
+        { "models/gemini-2.5-flash", "gemini-2.5-flash", false },
+        { "gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash@001",
+          false },
+        { "gemini-2.0-flash-001", "gemini-2.0-flash", false },
+        { "gemini-2.0-flash-001", "gemini-2.0-flash-002", true },
+        { "gemini-2.5-flash", "gemini-2.5-flash-lite", true },
+        { "gemini-2.5-flash", "gemini-3.5-flash-lite", true },
+        { "gemini-2.5-pro", "gemini-3.8-flash", true },
+        { "gemini-2.5-pro", "gemini-2.5", true },
+        { "gemini-flash-latest", "gemini-2.5-flash-preview-09-2025", false },
+        { "gemini-flash-latest", "gemini-flash-latest", false },
+        { "gemini-flash-latest", "gemini-2.5-flash-lite", true },
+        { "gemini-flash-latest", "gemini-2.5-pro", true },
+        { "gemini-flash-lite-latest", "gemini-3.5-flash-lite", false },
+        { "gpt-5", "gpt-5-2026-01-01", false },
+        { "gpt-5", "gpt-5-mini", true },
+        { "Llama3", "llama3:8b", false },
+        { "a", "", true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (dialect_is_rerouted(table[i].asked, table[i].served) !=
+            table[i].rerouted)
+            fail_msg("asked %s, served %s", table[i].asked, table[i].served);
 }
 
 /* ---- errors ------------------------------------------------------------- */
@@ -681,6 +724,7 @@ main(void)
         cmocka_unit_test(test_a_missing_total_is_computed),
         cmocka_unit_test(test_counts_of_odd_types_are_read_or_clamped),
         cmocka_unit_test(test_the_first_model_and_response_id_are_kept),
+        cmocka_unit_test(test_another_model_is_told_from_another_edition),
         cmocka_unit_test(test_the_status_of_an_error_decides),
         cmocka_unit_test(test_the_body_refines_a_status_that_says_little),
         cmocka_unit_test(test_an_error_under_200_wins_over_everything),

@@ -368,10 +368,34 @@ test_every_allocation_may_fail(void **state)
     assert_in_range(round, 1, 19);
 }
 
+static void
+test_integers_beyond_64_bits_are_read_when_nobody_writes_them(void **state)
+{
+    static const char text[] = "[99999999999999999999,-99999999999999999999,7]";
+    bool cleaned = false;
+    json_t *value;
+
+    (void)state;
+    assert_null(json_parse_lenient(text, strlen(text), 10, &cleaned, NULL));
+    value = json_parse_inexact(text, strlen(text), 10, &cleaned, NULL);
+    assert_non_null(value);
+    assert_false(cleaned);
+    assert_true(json_number_value(json_array_get(value, 0)) > 9.9e19);
+    assert_true(json_number_value(json_array_get(value, 1)) < -9.9e19);
+    assert_true(json_number_value(json_array_get(value, 2)) == 7);
+    json_decref(value);
+    value = json_parse_inexact("[\"\\ud83d\"]", 10, 10, &cleaned, NULL);
+    assert_non_null(value);
+    assert_true(cleaned);
+    json_decref(value);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            test_integers_beyond_64_bits_are_read_when_nobody_writes_them),
         cmocka_unit_test(test_any_json_value_is_parsed),
         cmocka_unit_test(test_what_is_not_json_is_refused_by_both_parsers),
         cmocka_unit_test(test_errors_tell_the_place_and_never_the_text),

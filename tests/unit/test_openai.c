@@ -147,6 +147,63 @@ test_streams_of_all_servers_are_read(void **state)
 }
 
 static void
+test_thinking_in_tags_is_no_answer(void **state)
+{
+    static const struct reply_case cases[] = {
+        { .name = "in one chunk",
+          .bytes = TEXT("<think>hm</think>a") STOP DONE,
+          .outcome = MODEL_COMPLETE,
+          .text = "a",
+          .finish = "stop" },
+        { .name = "split everywhere",
+          .bytes = TEXT("\\n") TEXT("<th") TEXT("in") TEXT("k>h") TEXT("m</")
+              TEXT("t<") TEXT("</think") TEXT(">") TEXT("\\n\\na") STOP DONE,
+          .outcome = MODEL_COMPLETE,
+          .text = "\n\na",
+          .finish = "stop" },
+        { .name = "a second pair is text",
+          .bytes = TEXT("<think></think><think>a</think>") STOP DONE,
+          .outcome = MODEL_COMPLETE,
+          .text = "<think>a</think>",
+          .finish = "stop" },
+        { .name = "further down it is text",
+          .bytes = TEXT("a <think>") TEXT("b</think>") STOP DONE,
+          .outcome = MODEL_COMPLETE,
+          .text = "a <think>b</think>",
+          .finish = "stop" },
+        { .name = "almost a tag",
+          .bytes = TEXT(" <thi") TEXT("nking>a") STOP DONE,
+          .outcome = MODEL_COMPLETE,
+          .text = " <thinking>a",
+          .finish = "stop" },
+        { .name = "the beginning of a tag and no more",
+          .bytes = TEXT("<thi") STOP DONE,
+          .outcome = MODEL_COMPLETE,
+          .text = "<thi",
+          .finish = "stop" },
+        { .name = "never closed",
+          .bytes = TEXT("<think>the answer is 42</thin") STOP DONE,
+          .outcome = MODEL_EMPTY,
+          .failure = FAILURE_EMPTY,
+          .finish = "stop" },
+        { .name = "cut while thinking",
+          .bytes = TEXT("<think>hm") CHUNK("", "\"length\"") DONE,
+          .outcome = MODEL_EMPTY,
+          .failure = FAILURE_ONLY_THOUGHT,
+          .finish = "length" },
+        { .name = "not streamed",
+          .bytes = "{\"choices\":[{\"message\":{\"content\":\"<think>h"
+                   "</think>a\"},\"finish_reason\":\"stop\"}]}",
+          .outcome = MODEL_COMPLETE,
+          .text = "a",
+          .finish = "stop" },
+    };
+
+    (void)state;
+    run(cases, ARRAY_LEN(cases));
+}
+
+static void
 test_errors_under_200_are_errors(void **state)
 {
     static const struct reply_case cases[] = {
@@ -324,6 +381,7 @@ test_reasoning_stops_the_first_token_clock(void **state)
 {
     static const char thought[] = CHUNK("\"reasoning_content\":\"hm\"", "null");
     static const char role[] = CHUNK("\"role\":\"assistant\"", "null");
+    static const char tagged[] = TEXT("<think>") TEXT("hm");
     struct reply reply;
 
     (void)state;
@@ -333,6 +391,12 @@ test_reasoning_stops_the_first_token_clock(void **state)
     assert_false(reply_has_substance(&reply));
     reply_feed(&reply, thought, sizeof(thought) - 1);
     assert_true(reply_has_substance(&reply));
+    assert_int_equal(reply.text.len, 0);
+    reply_close(&reply);
+    reply_init(&reply, &dialect_openai, 100);
+    reply_feed(&reply, tagged, sizeof(tagged) - 1);
+    assert_true(reply_has_substance(&reply));
+    assert_true(reply.thinks);
     assert_int_equal(reply.text.len, 0);
     reply_close(&reply);
 }
@@ -490,6 +554,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_streams_of_all_servers_are_read),
+        cmocka_unit_test(test_thinking_in_tags_is_no_answer),
         cmocka_unit_test(test_errors_under_200_are_errors),
         cmocka_unit_test(test_error_statuses_are_classified),
         cmocka_unit_test(test_usage_after_the_finish_is_counted),

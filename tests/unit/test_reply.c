@@ -39,6 +39,9 @@
     "{\n  \"error\": {\n    \"code\": " #code ",\n    \"message\": \"" message \
     "\",\n    \"status\": \"" status "\"\n  }\n}\n"
 
+/* What Vertex says last of all. */
+#define COUNTS "data: {\"usageMetadata\":{\"totalTokenCount\":9}}"
+
 static void
 run(const struct reply_case *cases, size_t count)
 {
@@ -155,6 +158,12 @@ test_a_stream_that_ends_early_is_incomplete(void **state)
           .outcome = MODEL_INCOMPLETE,
           .failure = FAILURE_STREAM_CUT,
           .text = "a" },
+        { .name = "cut inside JSON, with a marker on every chunk",
+          .bytes = LAST("a", "STOP") E COUNTS E "data: {\"candidates\":[{\"co",
+          .outcome = MODEL_INCOMPLETE,
+          .failure = FAILURE_STREAM_CUT,
+          .text = "a",
+          .finish = "STOP" },
         { .name = "cut by the transport",
           .bytes = TEXT("a") E "data: {\"candid",
           .transport = HTTP_CUT,
@@ -481,7 +490,7 @@ test_the_transport_is_heard_only_without_a_marker(void **state)
         };
         const struct reply_case with = {
             .name = "with one",
-            .bytes = TEXT("a") E LAST("b", "STOP") E,
+            .bytes = TEXT("a") E LAST("b", "STOP") E COUNTS E,
             .transport = table[i].transport,
             .outcome = MODEL_COMPLETE,
             .text = "ab",
@@ -489,11 +498,20 @@ test_the_transport_is_heard_only_without_a_marker(void **state)
         };
         const struct reply_case unproven = {
             .name = "with one that text came after",
-            .bytes = LAST("a", "STOP") E LAST("b", "STOP") E,
+            .bytes = LAST("a", "STOP") E LAST("b", "STOP") E COUNTS E,
             .transport = table[i].transport,
             .outcome = table[i].outcome,
             .failure = table[i].failure,
             .text = "ab",
+            .finish = "STOP",
+        };
+        const struct reply_case uncounted = {
+            .name = "with one that may be the first of many",
+            .bytes = LAST("a", "STOP") E,
+            .transport = table[i].transport,
+            .outcome = table[i].outcome,
+            .failure = table[i].failure,
+            .text = "a",
             .finish = "STOP",
         };
         const struct reply_case nothing = {
@@ -508,6 +526,7 @@ test_the_transport_is_heard_only_without_a_marker(void **state)
         reply_case_run(&dialect_vertex, &without);
         reply_case_run(&dialect_vertex, &with);
         reply_case_run(&dialect_vertex, &unproven);
+        reply_case_run(&dialect_vertex, &uncounted);
         reply_case_run(&dialect_vertex, &nothing);
     }
 }
@@ -515,12 +534,13 @@ test_the_transport_is_heard_only_without_a_marker(void **state)
 static void
 test_an_answer_over_a_broken_connection_is_marked(void **state)
 {
+    static const char stream[] = LAST("a", "STOP") E COUNTS E;
     struct reply_verdict verdict;
     struct reply reply;
 
     (void)state;
     reply_init(&reply, &dialect_vertex, 100);
-    reply_feed(&reply, LAST("a", "STOP") E, strlen(LAST("a", "STOP") E));
+    reply_feed(&reply, stream, strlen(stream));
     verdict = reply_end(&reply, 200, HTTP_CUT);
     assert_int_equal(verdict.outcome, MODEL_COMPLETE);
     assert_true(verdict.transport_unclean);
