@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,22 +43,60 @@ feed_copy(struct reply *reply, const char *bytes, size_t len)
     free(copy);
 }
 
-/* max_piece 0: all at once. */
+static size_t
+next_piece(struct reply_case_split *split, size_t left)
+{
+    size_t piece = split->max_piece == 0 ? left : split->max_piece;
+
+    if (split->first > 0)
+        piece = split->first;
+    else if (split->seed != 0)
+        piece = 1 + next_random(&split->seed) % split->max_piece;
+    split->first = 0;
+    return piece < left ? piece : left;
+}
+
 static void
 feed_in_pieces(struct reply *reply, const char *bytes, size_t len,
-               size_t max_piece, uint32_t *seed)
+               struct reply_case_split *split)
 {
     while (len > 0) {
-        size_t piece = max_piece == 0 ? len : max_piece;
+        const size_t piece = next_piece(split, len);
 
-        if (seed != NULL)
-            piece = 1 + next_random(seed) % max_piece;
-        if (piece > len)
-            piece = len;
         feed_copy(reply, bytes, piece);
         bytes += piece;
         len -= piece;
     }
+}
+
+static void
+write_marks(char marks[64], const struct reply *reply,
+            struct reply_verdict verdict)
+{
+    snprintf(marks, 64, "%s%s%s%s%s", reply->cleaned ? " cleaned" : "",
+             reply->thinks ? " thinks" : "", reply->trails ? " trails" : "",
+             reply->renamed ? " renamed" : "",
+             verdict.transport_unclean ? " unclean" : "");
+    memmove(marks, marks + (marks[0] == ' '), strlen(marks) + 1);
+}
+
+static void
+check_details(const struct reply_case *c, const char *how,
+              const struct reply *reply, struct reply_verdict verdict)
+{
+    const struct model_usage *usage = &reply->usage;
+    char marks[64];
+
+    write_marks(marks, reply, verdict);
+    if (c->marks != NULL && strcmp(marks, c->marks) != 0)
+        fail_msg("%s, %s: marks \"%s\", expected \"%s\"", c->name, how, marks,
+                 c->marks);
+    if (c->usage != NULL && memcmp(usage, c->usage, sizeof(*usage)) != 0)
+        fail_msg(
+            "%s, %s: usage %lld %lld %lld %lld %lld", c->name, how,
+            (long long)usage->input_tokens, (long long)usage->output_tokens,
+            (long long)usage->thought_tokens, (long long)usage->cached_tokens,
+            (long long)usage->total_tokens);
 }
 
 static void
@@ -78,30 +117,40 @@ check(const struct reply_case *c, const char *how, const struct reply *reply,
                  failure_name(c->failure), text, finish);
 }
 
-static void
-run_once(const struct dialect *dialect, const struct reply_case *c,
-         const char *how, size_t max_piece, uint32_t *seed)
+void
+reply_case_run_split(const struct dialect *dialect, const struct reply_case *c,
+                     struct reply_case_split split)
 {
     const size_t len = c->len != 0 ? c->len : strlen(c->bytes);
     const enum http_outcome transport =
         c->transport != HTTP_PENDING ? c->transport : HTTP_DONE;
+    struct reply_verdict verdict = { .outcome = MODEL_CANCELLED,
+                                     .failure = FAILURE_CANCELLED };
     struct reply reply;
 
     reply_init(&reply, dialect, REPLY_CASES_MAX_TEXT);
-    feed_in_pieces(&reply, c->bytes, len, max_piece, seed);
-    check(c, how, &reply, reply_end(&reply, status_of(c), transport));
+    feed_in_pieces(&reply, c->bytes, len, &split);
+    if (c->outcome != MODEL_CANCELLED)
+        verdict = reply_end(&reply, status_of(c), transport);
+    check(c, split.how, &reply, verdict);
+    check_details(c, split.how, &reply, verdict);
     reply_close(&reply);
 }
 
 void
 reply_case_run(const struct dialect *dialect, const struct reply_case *c)
 {
-    uint32_t seed = 20260101;
-
-    run_once(dialect, c, "in one piece", 0, NULL);
-    run_once(dialect, c, "byte by byte", 1, NULL);
-    for (size_t i = 0; i < SPLITS; i++)
-        run_once(dialect, c, "in random pieces", 1 + i * 4, &seed);
+    reply_case_run_split(dialect, c,
+                         (struct reply_case_split){ .how = "in one piece" });
+    reply_case_run_split(
+        dialect, c,
+        (struct reply_case_split){ .how = "byte by byte", .max_piece = 1 });
+    for (uint32_t i = 0; i < SPLITS; i++)
+        reply_case_run_split(
+            dialect, c,
+            (struct reply_case_split){ .how = "in random pieces",
+                                       .max_piece = 1 + i * 4,
+                                       .seed = 20260101 + i });
 }
 
 struct reply_verdict
@@ -150,7 +199,9 @@ feed_damaged(const struct dialect *dialect, const char *bytes, size_t len,
     struct reply reply;
 
     reply_init(&reply, dialect, 4096);
-    feed_in_pieces(&reply, bytes, len, 64, seed);
+    feed_in_pieces(&reply, bytes, len,
+                   &(struct reply_case_split){ .max_piece = 64,
+                                               .seed = next_random(seed) });
     verdict = reply_end(&reply, status, transport);
     assert_in_range(verdict.outcome, MODEL_COMPLETE, MODEL_TIMED_OUT);
     assert_int_equal(model_outcome_is_answer(verdict.outcome),

@@ -24,11 +24,27 @@ struct reply_case {
 
     enum model_outcome outcome;
     enum failure failure;
-    const char *text;   /* NULL: "" */
-    const char *finish; /* NULL: "" */
+    const char *text;                /* NULL: "" */
+    const char *finish;              /* NULL: "" */
+    const struct model_usage *usage; /* NULL: any */
+    const char *marks; /* NULL: any; else all of "cleaned thinks trails renamed
+                        * unclean" that hold, in this order */
 };
 
-/* In one piece, byte by byte, and in 40 random splits. */
+/* How a stream is cut into pieces. */
+struct reply_case_split {
+    const char *how;  /* shown when it fails */
+    size_t max_piece; /* 0: one piece; 1: byte by byte */
+    size_t first;     /* length of the first piece, when not 0 */
+    uint32_t seed;    /* not 0: pieces of random lengths up to max_piece */
+};
+
+void reply_case_run_split(const struct dialect *dialect,
+                          const struct reply_case *c,
+                          struct reply_case_split split);
+
+/* In one piece, byte by byte, and in 40 random splits.  A case that is
+ * cancelled (outcome MODEL_CANCELLED) is never told its end. */
 void reply_case_run(const struct dialect *dialect, const struct reply_case *c);
 
 /* Feeds the bytes whole into reply, which the caller closes. */

@@ -95,6 +95,40 @@ test_an_openai_answer_is_whole_and_rerouting_shows(void **state)
 }
 
 static void
+test_the_content_type_decides_nothing(void **state)
+{
+    static const char *const types[] = {
+        "Text/Event-Stream; Charset=\"UTF-8\"",
+        "application/json",
+        "text/html",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        char response[1000];
+        const struct fake_step steps[] = {
+            FAKE_TEXT(response),
+            { .what = FAKE_CLOSE },
+            { 0 },
+        };
+        struct model_call *call;
+        struct world w;
+
+        snprintf(response, sizeof(response),
+                 "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nConnection: close\r\n"
+                 "\r\n%s",
+                 types[i], TEXT("ok") STOP);
+        open_world(&w, MODEL_GEMINI, steps);
+        w.models = new_models(&w.config);
+        call = start_call(w.models, MODEL_FLASH, 4500);
+        finish_call(w.models, call);
+        assert_answer(call, MODEL_COMPLETE, "", "ok");
+        model_call_free(call);
+        close_world(&w);
+    }
+}
+
+static void
 test_two_calls_run_side_by_side_and_connections_are_kept(void **state)
 {
     static const char body[] = TEXT("ok") STOP;
@@ -432,6 +466,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_gemini_answer_is_whole),
         cmocka_unit_test(test_an_openai_answer_is_whole_and_rerouting_shows),
+        cmocka_unit_test(test_the_content_type_decides_nothing),
         cmocka_unit_test(
             test_two_calls_run_side_by_side_and_connections_are_kept),
         cmocka_unit_test(test_a_megabyte_arrives_byte_for_byte),
