@@ -1,7 +1,8 @@
 # Tandem.  `make run` and `make test` are all a newcomer needs; see README.md.
 #
 # Objects live under build/VARIANT/, so that the plain build, clang's and the
-# sanitizers' never mix.  VARIANT is gcc (default), clang or asan.
+# sanitizers' never mix.  VARIANT is gcc (default), clang or asan; `make fuzz`
+# makes itself one more.
 
 .DEFAULT_GOAL := all
 SHELL := /bin/sh
@@ -18,6 +19,7 @@ DESTDIR ?=
 CC_gcc := gcc
 CC_clang := clang
 CC_asan := gcc
+CC_fuzz := clang
 CC := $(CC_$(VARIANT))
 ifeq ($(CC),)
 $(error VARIANT is gcc, clang or asan, not "$(VARIANT)")
@@ -30,13 +32,18 @@ WARNINGS := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
 WARNINGS_gcc := -Wnull-dereference
 WARNINGS_clang := -Wmissing-variable-declarations
 WARNINGS_asan :=
+WARNINGS_fuzz := $(WARNINGS_clang)
 
 OPTIMIZE_gcc := -O2 -D_FORTIFY_SOURCE=2
 OPTIMIZE_clang := -O2 -D_FORTIFY_SOURCE=2
 OPTIMIZE_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 
+OPTIMIZE_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer
+
 LINK_asan := -fsanitize=address,undefined
+LINK_fuzz := -fsanitize=fuzzer,address,undefined
 
 CPPFLAGS := -D_GNU_SOURCE -DTANDEM_VERSION='"$(VERSION)"' -Ilib -Iapp -Itests -I$(B)/generated \
 	-isystem /usr/include/postgresql -MMD -MP
@@ -54,6 +61,7 @@ TANDEMD_C := $(wildcard app/tandemd/*.c)
 TANDEMCTL_C := $(wildcard app/tandemctl/*.c)
 MODELSIM_C := $(wildcard app/modelsim/*.c)
 UNIT_C := $(wildcard tests/unit/test_*.c)
+FUZZ_C := $(wildcard tests/fuzz/fuzz_*.c)
 
 # WRAP_TEST: functions that a unit test replaces by the linker (ld --wrap).
 # WITH_TEST: doubles of whole modules that only this test is linked with.
@@ -65,9 +73,10 @@ obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 PROGRAMS := $(B)/tandemd $(B)/tandemctl $(B)/modelsim
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_C))
+FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 
 .PHONY: all deps deps-test programs unit run test test-unit test-e2e bench \
-	install docs format clean
+	fuzz fuzz-targets install docs format clean
 
 all: programs
 
@@ -75,7 +84,7 @@ programs: deps
 	@$(MAKE) -s --no-print-directory $(PROGRAMS)
 
 unit: deps
-	@$(MAKE) -s --no-print-directory $(UNIT_TESTS)
+	@$(MAKE) -s --no-print-directory $(UNIT_TESTS) $(FUZZ_TESTS)
 
 deps:
 	@conf/dev/deps.sh
@@ -112,6 +121,14 @@ $(B)/unit/%: $(B)/tests/unit/%.o $$(call obj,$$(WITH_$$*)) $(B)/support.a \
 	@echo "  link $@"
 	@$(CC) $(LDFLAGS) $(WRAP_$*) -o $@ $^ -lcmocka $(LIBS)
 
+# With libFuzzer in the variant for it; else with a main that plays the corpus.
+FUZZ_MAIN := $(if $(filter fuzz,$(VARIANT)),,$(B)/tests/fuzz/replay.o)
+
+$(B)/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZ_MAIN) $(B)/app.a $(B)/lib.a
+	@mkdir -p $(@D)
+	@echo "  link $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  $(CC) $<"
@@ -144,7 +161,15 @@ deps-test:
 
 # One variant's unit tests; tests/run.sh calls it for each variant.
 test-unit: unit
-	@tests/run_unit.sh $(UNIT_TESTS)
+	@tests/run_unit.sh $(UNIT_TESTS) $(FUZZ_TESTS)
+
+# Every fuzz target for a minute, or FUZZ_S seconds.
+fuzz: deps
+	@conf/dev/deps.sh libclang-rt-14-dev
+	@$(MAKE) -s --no-print-directory VARIANT=fuzz fuzz-targets
+	@tests/fuzz/run.sh $(patsubst tests/fuzz/%.c,build/fuzz/fuzz/%,$(FUZZ_C))
+
+fuzz-targets: $(FUZZ_TESTS)
 
 test-e2e: programs
 	@TANDEM_BUILD=$(B) /usr/bin/python3 -m pytest -q $(T) tests/process tests/e2e

@@ -276,6 +276,8 @@ seal_restore(struct seal *seal, const char *body, size_t len, struct err *err)
     case BUF_NOMEM:
         return err_set(err, ERR_NOMEM, "an entry's body");
     }
+    if (!utf8_is_clean(body, len))
+        return err_set(err, ERR_INVALID, "the body is no UTF-8");
     if (columns_read(&seal->columns, seal->body.bytes, seal->body.len, err) ==
             -1 ||
         restore_place(seal, err) == -1)
