@@ -50,35 +50,33 @@ static const char *const token_labels[] = {
 };
 #define TOKEN_KINDS 3
 
+#define MARKS(model) \
+    "model=\"" model "\",mark=\"cut\"", \
+        "model=\"" model "\",mark=\"rerouted\"", \
+        "model=\"" model "\",mark=\"renamed\"", \
+        "model=\"" model "\",mark=\"cleaned\"", \
+        "model=\"" model "\",mark=\"trailed\"", \
+        "model=\"" model "\",mark=\"unclean\""
+static const char *const mark_labels[] = { MARKS("flash"), MARKS("pro") };
+_Static_assert(ARRAY_LEN(mark_labels) == 2 * METRICS_MARK_COUNT,
+               "one series for each role and mark");
+
 /* The names of app/model/failure.c; a unit test holds the two together. */
 #define CLASS(name) "class=\"" name "\""
 static const char *const class_labels[] = {
-    CLASS("AuthError"),
-    CLASS("ModelNotFound"),
-    CLASS("RateLimited"),
-    CLASS("InputTooLong"),
-    CLASS("HttpError4xx"),
-    CLASS("HttpError503"),
-    CLASS("HttpError5xx"),
-    CLASS("HttpErrorOther"),
-    CLASS("ProviderError"),
-    CLASS("ConnectTimeout"),
-    CLASS("FirstTokenTimeout"),
-    CLASS("IdleTimeout"),
-    CLASS("TotalTimeout"),
-    CLASS("ConnectError"),
-    CLASS("ConnectionLost"),
-    CLASS("TlsError"),
-    CLASS("TokenError"),
-    CLASS("BadStream"),
-    CLASS("StreamCut"),
-    CLASS("TooLarge"),
-    CLASS("BadFinish"),
-    CLASS("PolicyBlocked"),
-    CLASS("EmptyAnswer"),
-    CLASS("OnlyThought"),
-    CLASS("Cancelled"),
-    CLASS("Other"),
+    CLASS("AuthError"),         CLASS("ModelNotFound"),
+    CLASS("RateLimited"),       CLASS("InputTooLong"),
+    CLASS("HttpError4xx"),      CLASS("HttpError503"),
+    CLASS("HttpError5xx"),      CLASS("HttpErrorOther"),
+    CLASS("ProviderError"),     CLASS("ConnectTimeout"),
+    CLASS("FirstTokenTimeout"), CLASS("IdleTimeout"),
+    CLASS("TotalTimeout"),      CLASS("ConnectError"),
+    CLASS("ConnectionLost"),    CLASS("TlsError"),
+    CLASS("TokenError"),        CLASS("BadStream"),
+    CLASS("StreamCut"),         CLASS("TooLarge"),
+    CLASS("BadFinish"),         CLASS("PolicyBlocked"),
+    CLASS("EmptyAnswer"),       CLASS("OnlyThought"),
+    CLASS("Cancelled"),         CLASS("Other"),
 };
 
 /* method, path, status of each route: all series exist from the start. */
@@ -167,6 +165,9 @@ const struct counters_family metrics_families[METRICS_FAMILY_COUNT] = {
                             BOUNDS(latency_bounds_ms), .scale = 1e-3 },
     [METRICS_TOKENS] = { "tokens_total", "Tokens as providers counted them",
                          COUNTERS_COUNTER, LABELS(token_labels) },
+    [METRICS_MARKS] = { "model_marks_total",
+                        "Model calls that were cut, rerouted, mended, odd",
+                        COUNTERS_COUNTER, LABELS(mark_labels) },
     [METRICS_EARLY_TERMINATIONS] = { "early_flash_terminations_total",
                                      "Runs in which the accurate model was "
                                      "first",

@@ -28,6 +28,7 @@ enum metrics_family {
     METRICS_HTTP_DURATION, /* enum metrics_route */
     METRICS_INFERENCE,     /* model role */
     METRICS_TOKENS,        /* metrics_tokens() */
+    METRICS_MARKS,         /* role * METRICS_MARK_COUNT + enum metrics_mark */
     METRICS_EARLY_TERMINATIONS,
     METRICS_SALVAGED,     /* model role that was kept */
     METRICS_REDACTIONS,   /* enum metrics_redaction */
@@ -61,6 +62,16 @@ enum metrics_outcome {
     METRICS_OUTCOME_ERROR,
     METRICS_OUTCOME_UNRECORDED, /* it ended without a receipt */
     METRICS_OUTCOME_REJECTED
+};
+
+enum metrics_mark {
+    METRICS_MARK_CUT,
+    METRICS_MARK_REROUTED,
+    METRICS_MARK_RENAMED,
+    METRICS_MARK_CLEANED,
+    METRICS_MARK_TRAILED,
+    METRICS_MARK_UNCLEAN,
+    METRICS_MARK_COUNT
 };
 
 enum metrics_cancelled {

@@ -5,6 +5,37 @@
 #include "metrics.h"
 #include "sys/log.h"
 
+/* What a call was besides its outcome. */
+static void
+count_marks(const struct model_answer *answer, enum model_role role)
+{
+    const bool marks[METRICS_MARK_COUNT] = {
+        [METRICS_MARK_CUT] = answer->outcome == MODEL_CUT,
+        [METRICS_MARK_REROUTED] = answer->rerouted,
+        [METRICS_MARK_RENAMED] = answer->renamed,
+        [METRICS_MARK_CLEANED] = answer->cleaned,
+        [METRICS_MARK_TRAILED] = answer->trailed,
+        [METRICS_MARK_UNCLEAN] = answer->transport_unclean,
+    };
+
+    for (size_t i = 0; i < METRICS_MARK_COUNT; i++)
+        if (marks[i])
+            metrics_count(METRICS_MARKS, role * METRICS_MARK_COUNT + i);
+}
+
+/* Once for each change, not for each call. */
+static void
+note_provider(const struct run *run, enum model_role role)
+{
+    const struct model_answer *answer = &run->facts.answer[role];
+    const char *hint = provider_hint(answer->error_class);
+
+    if (provider_note(role, answer->error_class) && hint != NULL)
+        log_warn("model_needs_attention", "role=%s class=%s model=%s hint=%s",
+                 model_role_name(role), answer->error_class,
+                 run->facts.requested_model[role], hint);
+}
+
 static void
 count_model(const struct run *run, enum model_role role)
 {
@@ -21,7 +52,8 @@ count_model(const struct run *run, enum model_role role)
         metrics_error(answer->error_class);
     }
     if (answer->attempts > 0 && answer->outcome != MODEL_CANCELLED)
-        provider_note(role, answer->error_class);
+        note_provider(run, role);
+    count_marks(answer, role);
     metrics_tokens(role, METRICS_TOKENS_INPUT, answer->usage.input_tokens);
     metrics_tokens(role, METRICS_TOKENS_OUTPUT, answer->usage.output_tokens);
     metrics_tokens(role, METRICS_TOKENS_THOUGHT, answer->usage.thought_tokens);

@@ -221,6 +221,13 @@ write_usage(struct jsonw *json, const struct model_usage *usage)
     jsonw_end_object(json);
 }
 
+static void
+write_finish(struct jsonw *json, const struct model_answer *answer)
+{
+    jsonw_string(json, "finish_reason",
+                 answer->outcome == MODEL_CUT ? "length" : "stop");
+}
+
 static int
 tell_classic_answer(struct vocab *vocab, enum model_role role, struct buf *out)
 {
@@ -231,12 +238,12 @@ tell_classic_answer(struct vocab *vocab, enum model_role role, struct buf *out)
     frame_begin(vocab, &json);
     jsonw_object(&json, "response");
     jsonw_string(&json, "model", answer->served_model);
+    jsonw_bool(&json, "rerouted", answer->rerouted);
     jsonw_bytes(&json, "content", answer->text, answer->text_len);
     jsonw_int(&json, "latency_ms", answer->latency_ms);
     jsonw_bool(&json, "is_preliminary", !is_pro);
     jsonw_string(&json, "confidence", is_pro ? "high" : "medium");
-    jsonw_string(&json, "finish_reason",
-                 answer->outcome == MODEL_CUT ? "length" : "stop");
+    write_finish(&json, answer);
     write_usage(&json, &answer->usage);
     if (is_pro)
         write_steps(&json, answer->text, answer->text_len);
@@ -257,6 +264,8 @@ tell_staged_answer(struct vocab *vocab, enum model_role role, struct buf *out)
     jsonw_bytes(&json, "response", answer->text, answer->text_len);
     jsonw_int(&json, "duration_ms", answer->latency_ms);
     jsonw_string(&json, "model", answer->served_model);
+    jsonw_bool(&json, "rerouted", answer->rerouted);
+    write_finish(&json, answer);
     return frame_end(vocab, &json,
                      role == MODEL_PRO ? "pro_complete" : "flash_complete",
                      out);

@@ -33,6 +33,7 @@ write_provider(struct jsonw *json, const char *name,
     jsonw_bool(json, "initialized", view->initialized);
     jsonw_string(json, "last_error",
                  view->last_error[0] != '\0' ? view->last_error : NULL);
+    jsonw_string(json, "hint", provider_hint(view->last_error));
     if (view->last_attempt_unix_us > 0) {
         clock_format_utc(view->last_attempt_unix_us, last_attempt);
         jsonw_string(json, "last_attempt", last_attempt);

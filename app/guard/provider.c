@@ -45,15 +45,29 @@ store_class(struct cell *cell, const char *error_class)
                               memory_order_relaxed);
 }
 
-void
+static void
+load_class(const struct cell *cell, char error_class[PROVIDER_CLASS_LEN])
+{
+    uint64_t words[WORDS];
+
+    for (size_t i = 0; i < WORDS; i++)
+        words[i] =
+            atomic_load_explicit(&cell->error_class[i], memory_order_relaxed);
+    memcpy(error_class, words, sizeof(words));
+    error_class[PROVIDER_CLASS_LEN - 1] = '\0';
+}
+
+bool
 provider_note(size_t role, const char *error_class)
 {
+    char before[PROVIDER_CLASS_LEN];
     struct cell *cell;
 
     assert(role < PROVIDER_ROLES);
     if (cells == NULL)
-        return;
+        return false;
     cell = &cells[role];
+    load_class(cell, before);
     store_class(cell, error_class);
     atomic_store_explicit(&cell->last_attempt_unix_us, clock_unix_us(),
                           memory_order_relaxed);
@@ -62,6 +76,7 @@ provider_note(size_t role, const char *error_class)
     else
         atomic_fetch_add_explicit(&cell->failure_count, 1,
                                   memory_order_relaxed);
+    return strncmp(before, error_class, PROVIDER_CLASS_LEN - 1) != 0;
 }
 
 void
@@ -76,35 +91,68 @@ provider_forget(void)
     }
 }
 
-/* What says that no call can succeed until somebody acts. */
+/* What somebody can mend.  The first three say that no call can succeed until
+ * it is. */
+static const struct remedy {
+    const char *error_class;
+    bool shuts_us_out;
+    const char *hint;
+} remedies[] = {
+    { "AuthError", true,
+      "check the API key, or the role of the service account and whether the "
+      "API is enabled in PROJECT_ID" },
+    { "ModelNotFound", true,
+      "the model was retired, is misspelled or is not served there: check "
+      "FLASH_MODEL, PRO_MODEL and LOCATION" },
+    { "TokenError", true,
+      "no Google token: check GOOGLE_APPLICATION_CREDENTIALS" },
+    { "TlsError", false,
+      "the provider's certificate is not trusted: check the base URL, the "
+      "certificates of this host and its clock" },
+    { "HttpErrorOther", false,
+      "the provider answered with a redirect or without content: check the "
+      "base URL" },
+    { "OnlyThought", false,
+      "thinking left no room for the answer: raise *_MAX_OUTPUT_TOKENS or "
+      "lower *_THINKING" },
+};
+
+static const struct remedy *
+remedy_of(const char *error_class)
+{
+    for (size_t i = 0; i < ARRAY_LEN(remedies); i++)
+        if (strcmp(error_class, remedies[i].error_class) == 0)
+            return &remedies[i];
+    return NULL;
+}
+
+const char *
+provider_hint(const char *error_class)
+{
+    const struct remedy *remedy = remedy_of(error_class);
+
+    return remedy != NULL ? remedy->hint : NULL;
+}
+
 static bool
 shuts_us_out(const char *error_class)
 {
-    static const char *const classes[] = { "AuthError", "ModelNotFound",
-                                           "TokenError" };
+    const struct remedy *remedy = remedy_of(error_class);
 
-    for (size_t i = 0; i < ARRAY_LEN(classes); i++)
-        if (strcmp(error_class, classes[i]) == 0)
-            return true;
-    return false;
+    return remedy != NULL && remedy->shuts_us_out;
 }
 
 struct provider_view
 provider_look(size_t role)
 {
     struct provider_view view = { .initialized = true, .worth_trying = true };
-    uint64_t words[WORDS];
     const struct cell *cell;
 
     assert(role < PROVIDER_ROLES);
     if (cells == NULL)
         return view;
     cell = &cells[role];
-    for (size_t i = 0; i < WORDS; i++)
-        words[i] =
-            atomic_load_explicit(&cell->error_class[i], memory_order_relaxed);
-    memcpy(view.last_error, words, sizeof(view.last_error));
-    view.last_error[sizeof(view.last_error) - 1] = '\0';
+    load_class(cell, view.last_error);
     view.last_attempt_unix_us =
         atomic_load_explicit(&cell->last_attempt_unix_us, memory_order_relaxed);
     view.failure_count =

@@ -4,6 +4,7 @@
  *     provider_init(&err)                 in the master, before the first fork
  *     provider_note(role, error_class)    after each call
  *     provider_look(role)
+ *     provider_hint(error_class)
  *
  * A success clears the error and its count; a failure adds one.  Before
  * provider_init(), as in unit tests, noting does nothing.
@@ -24,8 +25,11 @@
 int provider_init(struct err *err) ATTR_MUST_CHECK;
 
 /* error_class is "" for a success.  Anything longer than PROVIDER_CLASS_LEN is
- * cut. */
-void provider_note(size_t role, const char *error_class);
+ * cut.  True when the call before ended otherwise: worth telling once. */
+bool provider_note(size_t role, const char *error_class);
+
+/* What an operator can do about an error class, or NULL: nothing but wait. */
+const char *provider_hint(const char *error_class);
 
 struct provider_view {
     bool initialized;  /* false: the last call was not let in (key, model) */

@@ -59,6 +59,29 @@ test_a_provider_that_does_not_let_us_in_is_not_initialized(void **state)
 }
 
 static void
+test_only_a_change_is_news(void **state)
+{
+    (void)state;
+    assert_int_equal(provider_init(NULL), 0);
+    assert_false(provider_note(MODEL_FLASH, ""));
+    assert_true(provider_note(MODEL_FLASH, "ModelNotFound"));
+    assert_false(provider_note(MODEL_FLASH, "ModelNotFound"));
+    assert_true(provider_note(MODEL_PRO, "ModelNotFound"));
+    assert_true(provider_note(MODEL_FLASH, "AuthError"));
+    assert_true(provider_note(MODEL_FLASH, ""));
+}
+
+static void
+test_what_somebody_can_mend_has_a_hint(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(provider_hint("ModelNotFound"), "LOCATION"));
+    assert_non_null(strstr(provider_hint("AuthError"), "API key"));
+    assert_null(provider_hint("HttpError503"));
+    assert_null(provider_hint(""));
+}
+
+static void
 test_a_long_class_is_cut_and_harmless(void **state)
 {
     (void)state;
@@ -119,6 +142,8 @@ main(void)
         cmocka_unit_test(test_failures_count_until_a_success),
         cmocka_unit_test(
             test_a_provider_that_does_not_let_us_in_is_not_initialized),
+        cmocka_unit_test(test_only_a_change_is_news),
+        cmocka_unit_test(test_what_somebody_can_mend_has_a_hint),
         cmocka_unit_test(test_a_long_class_is_cut_and_harmless),
         cmocka_unit_test(test_every_error_class_has_its_own_series),
         cmocka_unit_test(test_metrics_land_in_the_right_series),

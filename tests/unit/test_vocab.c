@@ -223,7 +223,36 @@ test_a_cut_answer_is_marked(void **state)
     assert_string_equal(text_at(data, "response", "finish_reason"), "length");
     json_decref(data);
     buf_close(&out);
+    tell(VOCAB_STAGED, action, &out);
+    data = data_of(&out, "flash_complete");
+    assert_string_equal(text_at(data, NULL, "finish_reason"), "length");
+    json_decref(data);
+    buf_close(&out);
     facts.answer[MODEL_FLASH].outcome = MODEL_COMPLETE;
+}
+
+static void
+test_an_answer_of_another_model_is_marked(void **state)
+{
+    const struct turn_action action = { .kind = TURN_SAY_ANSWER,
+                                        .role = MODEL_FLASH };
+    struct buf out;
+    json_t *data;
+
+    (void)state;
+    facts.answer[MODEL_FLASH].rerouted = true;
+    tell(VOCAB_CLASSIC, action, &out);
+    data = data_of(&out, "preliminary");
+    assert_true(json_is_true(
+        json_object_get(json_object_get(data, "response"), "rerouted")));
+    json_decref(data);
+    buf_close(&out);
+    tell(VOCAB_STAGED, action, &out);
+    data = data_of(&out, "flash_complete");
+    assert_true(json_is_true(json_object_get(data, "rerouted")));
+    json_decref(data);
+    buf_close(&out);
+    facts.answer[MODEL_FLASH].rerouted = false;
 }
 
 static void
@@ -337,6 +366,7 @@ main(void)
             test_the_classic_final_carries_the_answer_and_five_steps),
         cmocka_unit_test(test_an_unknown_count_is_null),
         cmocka_unit_test(test_a_cut_answer_is_marked),
+        cmocka_unit_test(test_an_answer_of_another_model_is_marked),
         cmocka_unit_test(test_done_is_a_receipt),
         cmocka_unit_test(test_a_wrong_key_is_not_worth_a_retry),
         cmocka_unit_test(test_complete_has_null_for_the_missing_answer),
