@@ -39,10 +39,10 @@ static bool
 strikes_midway(enum fault fault)
 {
     static const bool strikes[FAULT_COUNT] = {
-        [FAULT_STALL] = true,       [FAULT_CUT] = true,
-        [FAULT_RESET] = true,       [FAULT_ERROR_TAIL] = true,
-        [FAULT_ERROR_EVENT] = true, [FAULT_SAFETY] = true,
-        [FAULT_MAX_TOKENS] = true,
+        [FAULT_STALL] = true,    [FAULT_CUT] = true,
+        [FAULT_RESET] = true,    [FAULT_ERROR_TAIL] = true,
+        [FAULT_TAIL_CUT] = true, [FAULT_ERROR_EVENT] = true,
+        [FAULT_SAFETY] = true,   [FAULT_MAX_TOKENS] = true,
     };
 
     return strikes[fault];
@@ -99,6 +99,7 @@ struct stream {
     int64_t chunks;
     int64_t sent; /* of them */
     struct said said;
+    struct reply renamed; /* the same by another id */
 };
 
 static void
@@ -130,6 +131,8 @@ send_chunk(struct stream *stream)
         i == stream->chunks - 1 || stream->settings->fault == FAULT_FINISH_EACH;
 
     next_step(stream);
+    if (stream->settings->fault == FAULT_RENAMED && i == stream->chunks / 2)
+        stream->reply = &stream->renamed;
     stream->said.text_bytes = chunk_begin(stream, i + 1);
     stream->wire->text(stream->script, stream->reply, &stream->said,
                        &(struct piece){
@@ -163,8 +166,11 @@ fail_midway(struct stream *stream)
     const struct fail fail = error_midway(stream->settings);
 
     next_step(stream);
-    if (stream->settings->fault == FAULT_ERROR_TAIL) {
+    if (stream->settings->fault == FAULT_ERROR_TAIL ||
+        stream->settings->fault == FAULT_TAIL_CUT) {
         stream->wire->error(stream->script, stream->reply, &fail);
+        if (stream->settings->fault == FAULT_TAIL_CUT)
+            script_halve_last(stream->script);
         return;
     }
     stream->wire->error_event(stream->script, stream->reply, &fail);
@@ -211,10 +217,17 @@ send_all(struct stream *stream)
         }
         send_chunk(stream);
     }
-    if (stream->settings->fault == FAULT_FINISH_THEN_ERROR)
+    if (stream->settings->fault == FAULT_FINISH_THEN_ERROR) {
         fail_midway(stream);
-    else
-        stream->wire->close(stream->script, stream->reply, &stream->said);
+        return;
+    }
+    stream->wire->close(stream->script, stream->reply, &stream->said);
+    if (stream->settings->fault == FAULT_FINISH_THEN_CUT)
+        stream->script->end = SCRIPT_CUTS;
+    if (stream->settings->fault == FAULT_AFTER_DONE &&
+        stream->reply->surface == SURFACE_OPENAI)
+        stream->wire->text(stream->script, stream->reply, &stream->said,
+                           &(struct piece){ "more", 4, NULL });
 }
 
 static void
@@ -292,8 +305,8 @@ compose_whole(struct script *script, const struct wire *wire,
     }
     if (fault == FAULT_BADJSON)
         wire->broken(script, reply);
-    else if (fault == FAULT_ERROR_TAIL || fault == FAULT_ERROR_EVENT ||
-             fault == FAULT_FINISH_THEN_ERROR)
+    else if (fault == FAULT_ERROR_TAIL || fault == FAULT_TAIL_CUT ||
+             fault == FAULT_ERROR_EVENT || fault == FAULT_FINISH_THEN_ERROR)
         wire->error(script, reply, &fail);
     else
         wire->whole(script, reply);
@@ -367,6 +380,8 @@ compose(struct script *script, const struct wire *wire, struct reply *reply,
         reply->text_len = strlen(reply->text);
     }
     reply->finish = choose_finish(settings);
+    stream.renamed = *reply;
+    stream.renamed.id = "sim-renamed";
     stream.chunks = count_chunks(reply, settings);
     set_pace(script, settings);
     if (compose_refusal(script, wire, reply, settings))

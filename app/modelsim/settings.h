@@ -43,8 +43,12 @@ enum fault {
     FAULT_RESET,             /* the same with a TCP reset */
     FAULT_NOFINISH,          /* a clean end without finish reason */
     FAULT_ERROR_TAIL,        /* raw error JSON after some chunks */
+    FAULT_TAIL_CUT,          /* half of such an error */
     FAULT_ERROR_EVENT,       /* an error in an event after some chunks */
     FAULT_FINISH_THEN_ERROR, /* the same after the finish reason */
+    FAULT_FINISH_THEN_CUT,   /* all of the answer, then cut */
+    FAULT_AFTER_DONE,        /* text after the end (OpenAI) */
+    FAULT_RENAMED,           /* another response id half-way */
     FAULT_BLOCKED,           /* the prompt is refused */
     FAULT_SAFETY,            /* the answer is refused after some chunks */
     FAULT_MAX_TOKENS,        /* the answer is cut after some chunks */

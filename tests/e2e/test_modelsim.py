@@ -852,6 +852,37 @@ def test_error_tail_is_raw_json_after_the_events(sim):
     assert json.loads(b"{" + tail)["error"]["status"] == "UNAVAILABLE"
 
 
+def test_tail_cut_is_half_an_error(sim):
+    answer = fault(sim, "tail_cut")
+    assert (answer.status, answer.is_whole) == (200, True)
+    _, _, tail = answer.body.partition(b"\r\n\r\n{\n")
+    assert b'"error"' in tail
+    with pytest.raises(ValueError):
+        json.loads(b"{" + tail)
+
+
+def test_finish_then_cut_is_all_of_it_and_no_end(sim):
+    answer = fault(sim, "finish_then_cut")
+    assert not answer.is_whole
+    assert finish_of(answer)[-1] == "STOP"
+    openai = fault(sim, "finish_then_cut", path=CHAT, body=chat(stream=True))
+    assert not openai.is_whole
+    assert openai.events("\n\n")[-1] == "[DONE]"
+
+
+def test_after_done_more_text_comes(sim):
+    openai = fault(sim, "after_done", path=CHAT, body=chat(stream=True))
+    assert openai.events("\n\n")[-2] == "[DONE]"
+    assert '"more"' in openai.events("\n\n")[-1]
+    assert finish_of(fault(sim, "after_done"))[-1] == "STOP"
+
+
+def test_renamed_has_two_ids(sim):
+    ids = [event["responseId"] for event in fault(sim, "renamed").objects()]
+    assert len(set(ids)) == 2
+    assert ids == sorted(ids, key=lambda id: id != ids[0])
+
+
 @pytest.mark.parametrize("after", [0, 2])
 def test_error_event_is_an_event(sim, after):
     events = fault(sim, "error_event", f",after={after}").objects()
@@ -949,8 +980,8 @@ def test_text_can_be_damaged_in_two_ways(sim):
 
 
 @pytest.mark.parametrize("name", [
-    "status", "stall", "drip", "nofinish", "error_tail", "error_event",
-    "finish_then_error", "blocked", "safety", "max_tokens", "empty", "html",
+    "status", "stall", "drip", "nofinish", "error_tail", "tail_cut",
+    "error_event", "finish_then_error", "blocked", "safety", "max_tokens", "empty", "html",
     "comments", "badjson", "unknown_finish", "huge_line", "finish_each",
     "surrogate", "badutf8", "slow_headers"])
 @pytest.mark.parametrize("path", [VERTEX + "m:generateContent", CHAT])
