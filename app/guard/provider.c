@@ -103,7 +103,7 @@ static const struct remedy {
       "API is enabled in PROJECT_ID" },
     { "ModelNotFound", true,
       "the model was retired, is misspelled or is not served there: check "
-      "FLASH_MODEL, PRO_MODEL and LOCATION" },
+      "FLASH_MODEL, PRO_MODEL, LOCATION and the base URL" },
     { "TokenError", true,
       "no Google token: check GOOGLE_APPLICATION_CREDENTIALS" },
     { "TlsError", false,
