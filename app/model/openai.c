@@ -287,17 +287,21 @@ static enum failure
 openai_classify(const json_t *error)
 {
     const json_t *code = json_object_get(error, "code");
+    const json_t *type = json_object_get(error, "type");
     const json_t *message = json_object_get(error, "message");
     const long number = dialect_status_code(code);
     enum failure failure = failure_of_word(code);
 
     if (failure == FAILURE_NONE)
-        failure = failure_of_word(json_object_get(error, "type"));
+        failure = failure_of_word(type);
     if (failure != FAILURE_NONE)
         return failure;
     if (dialect_mentions(message, "maximum context length"))
         return FAILURE_INPUT_TOO_LONG;
-    return number >= 400 ? failure_from_status(number) : FAILURE_PROVIDER;
+    if (number >= 400)
+        return failure_from_status(number);
+    return dialect_mentions(type, "server_error") ? FAILURE_HTTP_5XX
+                                                  : FAILURE_PROVIDER;
 }
 
 const struct dialect dialect_openai = {

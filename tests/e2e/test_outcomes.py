@@ -8,7 +8,7 @@ import pytest
 from tandem import Stack
 
 FAST = "flash.delay_ms=10 pro.delay_ms=20 chunk_ms=0 chunks=4"
-STACK = {"web": None, "env": {"FLASH_TIMEOUT_S": "4", "PRO_TIMEOUT_S": "4",
+STACK = {"web": None, "env": {"FLASH_TIMEOUT_S": "20", "PRO_TIMEOUT_S": "20",
                               "EARLY_FLASH_TERMINATION": "false"}}
 
 # name: settings of modelsim, code of the event, error class, outcome of record
@@ -73,7 +73,7 @@ def test_a_failure_is_told_counted_and_recorded_as_what_it_is(stack, name,
     stack.ask(sim=FAST)
     before = stack.metric("errors_total", **{"class": error_class})
     answer = stack.ask(sim=f"{FAST} " + re.sub(
-        r"(\w+=)", rf"{role}.\1", sim))
+        r"(\w+=)", rf"{role}.\1", sim), within=30)
     kept, lost = {"flash": ("final", "preliminary"),
                   "pro": ("preliminary", "final")}[role]
     assert kept in answer.names() and lost not in answer.names()

@@ -234,6 +234,17 @@ test_errors_under_200_are_errors(void **state)
           .outcome = MODEL_UNAVAILABLE,
           .failure = FAILURE_RATE_LIMITED,
           .text = "a" },
+        { .name = "OpenAI's own, without a code",
+          .bytes = TEXT("a") "data: {\"error\":{\"type\":\"server_error\","
+                             "\"code\":null,\"param\":null}}\n\n",
+          .outcome = MODEL_FAILED,
+          .failure = FAILURE_HTTP_5XX,
+          .text = "a" },
+        { .name = "the number wins over that word",
+          .bytes = "data: {\"error\":{\"type\":\"server_error\",\"code\":503}}"
+                   "\n\n",
+          .outcome = MODEL_UNAVAILABLE,
+          .failure = FAILURE_HTTP_503 },
         { .name = "a code in quotes",
           .bytes = "data: {\"error\":{\"code\":\"503\"}}\n\n",
           .outcome = MODEL_UNAVAILABLE,
