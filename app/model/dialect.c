@@ -192,15 +192,15 @@ alias_covers(const char *alias, size_t len, const char *served)
     return is_edition(served);
 }
 
-/* Of an id without a version such as -001. */
+/* Of an id without a version or tag such as -001, @default or :free. */
 static size_t
 unversioned_len(const char *id)
 {
-    const size_t len = strlen(id);
+    const size_t len = strcspn(id, "@:");
     const bool has_version = len > 4 && id[len - 4] == '-' &&
                              strspn(id + len - 3, "0123456789") == 3;
 
-    return has_version ? len - 4 : len;
+    return has_version && id[len] == '\0' ? len - 4 : len;
 }
 
 bool

@@ -312,6 +312,9 @@ test_another_model_is_told_from_another_edition(void **state)
         { "gpt-5", "gpt-5-2026-01-01", false },
         { "gpt-5", "gpt-5-mini", true },
         { "Llama3", "llama3:8b", false },
+        { "llama3:free", "llama3", false },
+        { "llama3:8b", "llama3:70b", true },
+        { "gemini-2.5-pro@default", "gemini-2.5-pro", false },
         { "a", "", true },
     };
 
