@@ -22,7 +22,7 @@
 struct matrix_case {
     const char *number; /* A1 to G12 */
     const struct dialect *dialect;
-    struct reply_case reply; /* the number is its name; no marks: none hold */
+    struct reply_case reply; /* its name is left out; no marks: none hold */
 
     /* Big ones: the stream is bytes, fill again and again, tail.  It is so big
      * only a few times; a small twin is split like all others. */
@@ -35,6 +35,13 @@ struct matrix_case {
     bool rerouted;
     const char *also; /* "path:test" below tests/, or NULL */
 };
+
+struct matrix_name {
+    const char *number;
+    const char *words;
+};
+
+extern const struct matrix_name matrix_names[MATRIX_NUMBERS];
 
 struct matrix_table {
     const struct matrix_case *cases;
