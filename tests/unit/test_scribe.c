@@ -1138,6 +1138,7 @@ test_after_a_full_disk_ends_are_written_and_beginnings_are_not(void **state)
     assert_int_equal(record(first, ENTRY_ACCEPTED, &ended_id), CLERK_RECORDED);
     set_file_limit(4096);
     submit_within(first, ENTRY_FINISHED, &ended_id, 400);
+    wait_for_log("records wait"); /* so they do not share a batch */
     submit_within(second, ENTRY_ACCEPTED, &refused_id, 400);
     pump(&first, 1);
     pump(&second, 1);
