@@ -75,8 +75,8 @@ PROGRAMS := $(B)/tandemd $(B)/tandemctl $(B)/modelsim
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_C))
 FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 
-.PHONY: all deps deps-test programs unit run test test-unit test-e2e bench \
-	fuzz fuzz-targets install docs format clean
+.PHONY: all deps deps-test programs unit run run-pg test test-unit test-e2e \
+	bench fuzz fuzz-targets install docs format clean
 
 all: programs
 
@@ -150,13 +150,18 @@ $(B)/app/ledger/schema.o: $(B)/generated/ledger/schema.inc
 run: programs
 	@B=$(B) conf/dev/run.sh
 
+# The same on a PostgreSQL made for this run.  Another one: DATABASE_URL=...
+run-pg: programs
+	@conf/dev/deps.sh postgresql
+	@B=$(B) conf/dev/run_pg.sh
+
 # Everything that is checked: both compilers, the sanitizers, the layers, unit
 # tests in all three builds, and the real programs behind real web servers.
 test: deps-test
 	@tests/run.sh
 
 deps-test:
-	@conf/dev/deps.sh valgrind clang-format mandoc postgresql sqitch \
+	@conf/dev/deps.sh valgrind clang-format mandoc postgresql pgbouncer sqitch \
 		libdbd-pg-perl $$(command -v npm >/dev/null || echo nodejs npm)
 
 # One variant's unit tests; tests/run.sh calls it for each variant.

@@ -196,7 +196,11 @@ interrupted() {
     say ""
     say "Stopping: running queries end first (again: cut them short)."
     stop_all
-    say "Stopped. The record is in $folder/ledger.db."
+    if [ -n "${DATABASE_URL:-}" ]; then
+        say "Stopped. The record is in PostgreSQL."
+    else
+        say "Stopped. The record is in $folder/ledger.db."
+    fi
     exit 0
 }
 
@@ -253,6 +257,9 @@ tell() {
     key=
     [ "${ENABLE_AUTH:-}" != true ] || key="-H \"X-API-Key: \$API_KEY\" "
     url=http://localhost:$PORT
+    check="Verify:   STATE_DIR=$folder $B/tandemctl verify"
+    [ -z "${DATABASE_URL:-}" ] ||
+        check="Runs:     $B/tandemctl runs, with the same DATABASE_READER_URL"
     cat <<TELL
 Tandem runs. Ask it something:
 
@@ -260,7 +267,7 @@ Tandem runs. Ask it something:
 
 Health:   $url/health
 Listing:  $url/api/experiments
-Verify:   STATE_DIR=$folder $B/tandemctl verify
+$check
 Logs:     $folder/log/*.log
 Stop:     Ctrl-C, or kill $$
 TELL

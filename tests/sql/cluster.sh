@@ -49,15 +49,11 @@ cluster_down() {
     cluster_ctl --mode="$1" stop
 }
 
-# In CLUSTER_FOLDER when that is set, which must not exist yet.
+# In a new folder in CLUSTER_PARENT when that is set.
 cluster_start() {
     cluster_find_programs || return 1
-    if [ -n "${CLUSTER_FOLDER:-}" ]; then
-        mkdir "$CLUSTER_FOLDER" || return 1
-        cluster_folder=$CLUSTER_FOLDER
-    else
-        cluster_folder=$(mktemp -d "${TMPDIR:-/tmp}/tandem-pg.XXXXXX")
-    fi
+    cluster_folder=$(mktemp -d \
+        "${CLUSTER_PARENT:-${TMPDIR:-/tmp}}/tandem-pg.XXXXXX") || return 1
     if [ "$(id -u)" -eq 0 ]; then
         cluster_user=nobody
         ! id -u postgres >/dev/null 2>&1 || cluster_user=postgres
