@@ -65,7 +65,7 @@ struct reader_query {
  * flash_latency_ms, pro_latency_ms, total_ms, created_at, user_id, status,
  * salvage, flash_model, pro_model}; absent values are null.  A run that its
  * client left is cancelled.  *next is set when there are more.  NULL on
- * ERR_SYSTEM, ERR_NOMEM, ERR_INVALID when the login may not read. */
+ * ERR_SYSTEM, ERR_NOMEM. */
 json_t *reader_list(struct reader *reader, const struct reader_query *query,
                     struct reader_cursor *next,
                     struct err *err) ATTR_MUST_CHECK;

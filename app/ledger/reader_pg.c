@@ -112,7 +112,7 @@ note_rights(struct reader_pg *self, struct err *err)
                        "the ledger's schema is missing at %s: see "
                        "sql/README.md",
                        pg_place(self->pg));
-    return err_set(err, ERR_INVALID,
+    return err_set(err, ERR_SYSTEM,
                    "the login for reading at %s may not read tandem.entry: "
                    "grant it tandem_reader, or tandem_auditor to see texts, "
                    "and set DATABASE_READER_URL",

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 
+from database import DatabaseLedger
 from exchange import Fcgi, Http1, Http2, TooLate, drain  # noqa: F401
 from lateness import Lateness
 from ledger import Ledger
@@ -190,16 +191,19 @@ class Sim:
 
 
 class Stack:
-    """modelsim, tandemd and a web server ("lighttpd", "apache2" or None)."""
+    """modelsim, tandemd and a web server ("lighttpd", "apache2" or None); the
+    ledger is a file, or in the database of a Cluster."""
 
     def __init__(self, web="lighttpd", env=None, config=None, build=BUILD,
-                 start=True, under=()):
+                 start=True, under=(), database=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="td-"))
         self.folder.chmod(0o755)
         (self.folder / "state").mkdir(mode=0o700)
         self.web = web
         self.build = pathlib.Path(build)
-        self.env = dict(env or {})
+        self.database = database
+        self.env = {**(database.environment() if database else {}),
+                    **(env or {})}
         self.config = config  # {option: value} for a file, or None
         self.expect_errors = set()  # log events that are no fault here
         self.expect_exit = 0
@@ -208,7 +212,8 @@ class Stack:
         self.sim = Sim(self)
         self.ledger = Ledger(
             self.folder / "state" / "ledger.db",
-            lambda: self.expect_errors.add("ledger_write_failed"))
+            lambda: self.expect_errors.add("ledger_write_failed")) \
+            if database is None else DatabaseLedger(database)
         self._start = start
         self._under = list(under)  # such as valgrind with its options
 
@@ -478,8 +483,9 @@ class Stack:
         assert not reports, reports
 
     def check_ledger(self):
-        result = self.tandemctl("verify")
-        assert result.returncode == 0, result
+        if self.database is None:
+            result = self.tandemctl("verify")
+            assert result.returncode == 0, result
         assert self.ledger.unpaired() == []
         assert self.ledger.gaps() == []
 

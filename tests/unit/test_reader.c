@@ -490,7 +490,7 @@ test_a_login_that_may_not_read_is_told_what_it_lacks(void **state)
     reader_close(reader);
     reader = open_database("scribe");
     assert_null(reader_list(reader, &query, &next, &err));
-    assert_int_equal(err.kind, ERR_INVALID);
+    assert_int_equal(err.kind, ERR_SYSTEM);
     assert_non_null(strstr(err.text, "tandem_reader"));
 }
 

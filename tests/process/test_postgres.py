@@ -1,0 +1,191 @@
+"""The service with its ledger in PostgreSQL, by the roles that DBAs make."""
+
+import collections
+import json
+import threading
+
+import pytest
+
+from database import Cluster, Pooler, Refused
+from tandem import Stack, wait_until
+
+FAST = "flash.delay_ms=1 pro.delay_ms=5 chunk_ms=0"
+SLOW = "flash.delay_ms=20 pro.delay_ms=500 chunk_ms=0"
+CONTROL_WORKERS = 2
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster() as cluster:
+        cluster.deploy()
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def served(cluster):
+    with Stack(database=cluster, env={
+            "CONTROL_WORKERS": str(CONTROL_WORKERS),
+            "STREAM_WORKERS_MAX": "24"}) as stack:
+        yield stack
+        stack.expect_errors |= {"ledger_write_failed", "ledger_store_away"}
+
+
+def experiments(stack):
+    answer = stack.control("/api/experiments")
+    assert answer.status == 200, answer
+    return json.loads(answer.body)["experiments"]
+
+
+def test_the_caller_was_told_what_stands_in_the_database(served):
+    answer = served.ask("what is blue?", FAST)
+    done = answer.data("done")
+    entries = served.ledger.entries(done["run_id"])
+    assert [entry["kind"] for entry in entries] == ["accepted", "finished"]
+    assert done["audit"] == {
+        "state": "committed", "log": entries[1]["log_id"],
+        "index": entries[1]["idx"],
+        "leaf_hash": entries[1]["leaf_hash"].hex()}
+    assert served.ledger.content(done["run_id"])["query"].startswith(
+        b"what is blue?")
+
+
+def test_runs_are_listed_and_shown(served):
+    run_id = served.ask("who is asking?", FAST,
+                        user="ada").data("done")["run_id"]
+    newest = experiments(served)[0]
+    assert newest["id"] == run_id
+    assert newest["query"].startswith("who is asking?")
+    shown = served.tandemctl("show", run_id)
+    assert shown.returncode == 0 and "who is asking?" in shown.stdout, shown
+    for arguments, count in (
+            (["--user", "ada"], 1), (["--user", "bob"], 0),
+            (["--user", "ada", "--status", "ok"], 1),
+            (["--user", "ada", "--until", "2020-01-01"], 0),
+            (["--user", "ada", "--since", "2020-01-01"], 1)):
+        listed = served.tandemctl("runs", "--json", *arguments)
+        assert listed.returncode == 0, listed
+        assert len(listed.stdout.splitlines()) == count, arguments
+
+
+def test_a_reader_without_texts_gets_null_and_the_log_says_so_once(cluster):
+    with Stack(database=cluster, web=None, env={
+            "DATABASE_READER_URL": cluster.url("reader"),
+            "CONTROL_WORKERS": "1"}) as stack:
+        stack.ask("hidden?", FAST)
+        for _ in range(3):
+            newest = experiments(stack)[0]
+            assert newest["query"] is None and newest["status"] == "ok"
+        assert len(stack.log.lines(event="ledger_texts_hidden")) == 1
+
+
+def test_a_login_that_may_not_read_is_named(cluster):
+    with Stack(database=cluster, web=None,
+               env={"DATABASE_READER_URL": ""}) as stack:
+        answer = stack.control("/api/experiments")
+        assert answer.status == 503
+        assert json.loads(answer.body)["code"] == "ledger_unavailable"
+        line = stack.log.lines(event="ledger_not_readable")[0]
+        assert "tandem_reader" in line["msg"]
+
+
+def test_the_writers_login_may_only_add(served, cluster):
+    served.ask(sim=FAST)
+    relations = [row["name"] for row in cluster.rows(
+        "SELECT oid::regclass AS name FROM pg_class WHERE relkind IN "
+        "('r', 'p') AND relnamespace = 'tandem'::regnamespace")]
+    assert len(relations) > 15
+    for relation in relations:
+        column = cluster.rows(
+            "SELECT attname FROM pg_attribute WHERE attnum = 2 AND "
+            f"attrelid = '{relation}'::regclass")[0]["attname"]
+        attempts = [f"UPDATE {relation} SET {column} = {column}",
+                    f"DELETE FROM {relation}", f"TRUNCATE {relation}",
+                    f"DROP TABLE {relation}",
+                    f"ALTER TABLE {relation} ADD COLUMN more text",
+                    f"ALTER TABLE {relation} DISABLE TRIGGER ALL"]
+        if relation != "tandem.schema_version":
+            attempts.append(f"SELECT * FROM {relation}")
+        for attempt in attempts:
+            with pytest.raises(Refused, match="42501"):
+                cluster.psql(attempt + ";", "scribe")
+    for attempt in ("CREATE TABLE tandem.mine (a int)", "CREATE SCHEMA mine",
+                    "SET ROLE tandem_owner",
+                    "SET session_replication_role = replica"):
+        with pytest.raises(Refused, match="42501"):
+            cluster.psql(attempt + ";", "scribe")
+
+
+def connections(cluster):
+    return collections.Counter(row["usename"] for row in cluster.rows(
+        "SELECT usename FROM pg_stat_activity WHERE datname = 'ledger' "
+        "AND usename <> 'super'"))
+
+
+def test_there_is_one_connection_for_the_scribe_and_one_a_control_worker(
+        served, cluster):
+    streams = [served.open(sim=SLOW) for _ in range(20)]
+    asking = threading.Event()
+
+    def keep_listing():
+        while not asking.is_set():
+            served.control("/api/experiments?limit=1")
+
+    listers = [threading.Thread(target=keep_listing) for _ in range(4)]
+    for lister in listers:
+        lister.start()
+    seen = []
+
+    def all_are_there():
+        seen.append(connections(cluster))
+        return seen[-1] == {"scribe": 1, "auditor": CONTROL_WORKERS}
+
+    try:
+        wait_until(all_are_there, 20, "each control worker's connection")
+        for _ in range(10):
+            assert all_are_there(), seen[-1]
+    finally:
+        asking.set()
+        for lister in listers:
+            lister.join()
+    assert all(count["scribe"] <= 1 and count["auditor"] <= CONTROL_WORKERS
+               for count in seen)
+    for stream in streams:
+        assert stream.finish(20).data("done")["audit"]["state"] == "committed"
+
+
+@pytest.mark.takes(120)
+def test_through_a_pooler_in_transaction_mode(cluster):
+    with Pooler(cluster) as pooler:
+        with Stack(database=cluster, web=None,
+                   env=pooler.environment()) as stack:
+            streams = [stack.open(sim=FAST) for _ in range(8)]
+            for stream in streams:
+                done = stream.finish(20).data("done")
+                assert done["audit"]["state"] == "committed"
+                assert stack.ledger.kinds(done["run_id"]) == ["accepted",
+                                                              "finished"]
+            assert len(experiments(stack)) >= 8
+            assert not stack.log.lines(event="ledger_write_failed")
+
+
+@pytest.mark.takes(120)
+def test_a_database_that_is_away_is_a_clean_503_for_listings_alone(
+        served, cluster):
+    experiments(served)
+    cluster.down("immediate")
+    try:
+        answer = served.control("/api/experiments")
+        assert answer.status == 503
+        assert json.loads(answer.body)["code"] == "ledger_unavailable"
+        assert served.control("/livez").status == 200
+        assert served.control("/metrics").status == 200
+        done = served.ask(sim=FAST, within=40).data("done")
+        assert done["audit"]["state"] == "spooled"
+    finally:
+        cluster.up()
+    assert experiments(served)
+    (served.folder / "state" / "spool" / "drain").touch()  # now, not later
+    wait_until(lambda: len(served.ledger.kinds(done["run_id"])) == 2, 90,
+               "the spool to be drained")
+    assert served.ledger.entries(done["run_id"])[1]["leaf_hash"].hex() == \
+        done["audit"]["leaf_hash"]
