@@ -367,6 +367,28 @@ config_free(struct config *config)
     free(config);
 }
 
+/* The string is the arena's, so it is ours to overwrite. */
+static void
+forget(const char **secret, const char *name)
+{
+    const char *variable = getenv(name);
+
+    explicit_bzero((void *)(uintptr_t)*secret, strlen(*secret));
+    *secret = "";
+    if (variable != NULL)
+        explicit_bzero((void *)(uintptr_t)variable, strlen(variable));
+}
+
+void
+config_forget_database(struct config *config, bool keep_reader)
+{
+    if (keep_reader && !is_set(config->database_reader_url))
+        return; /* it reads with the writer's */
+    forget(&config->database_url, "DATABASE_URL");
+    if (!keep_reader)
+        forget(&config->database_reader_url, "DATABASE_READER_URL");
+}
+
 const char *
 config_reader_url(const struct config *config)
 {

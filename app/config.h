@@ -124,6 +124,10 @@ struct config *config_load(const char *path, char **environment,
                            struct err *err) ATTR_MUST_CHECK;
 void config_free(struct config *config); /* NULL is fine */
 
+/* For a process that faces the network: takes the writer's login to PostgreSQL
+ * out of its memory, and the reader's unless it keeps that. */
+void config_forget_database(struct config *config, bool keep_reader);
+
 /* Where PostgreSQL is read, "" without it. */
 const char *config_reader_url(const struct config *config);
 

@@ -136,9 +136,11 @@ workers_stream(struct child *child)
     const struct generation *generation = child->config;
     struct server server = { .serve = serve_query, .is_sick = is_ask_sick };
     struct err err = { 0 };
-    struct ask *ask = ask_new(generation->config, child, &err);
+    struct ask *ask;
     int code;
 
+    config_forget_database(generation->config, false);
+    ask = ask_new(generation->config, child, &err);
     if (ask == NULL) {
         log_error("worker_sick", "%s", err.text);
         return CHILD_EXIT_SICK;
@@ -173,9 +175,11 @@ workers_control(struct child *child)
         .scribe_pool = WORKERS_SCRIBE,
     };
     struct err err = { 0 };
-    struct control *control = control_new(&config, &err);
+    struct control *control;
     int code;
 
+    config_forget_database(generation->config, true);
+    control = control_new(&config, &err);
     if (control == NULL) {
         log_error("worker_sick", "%s", err.text);
         return CHILD_EXIT_SICK;

@@ -1,6 +1,7 @@
 """The service with its ledger in PostgreSQL, by the roles that DBAs make."""
 
 import collections
+import contextlib
 import json
 import threading
 
@@ -113,6 +114,45 @@ def test_the_writers_login_may_only_add(served, cluster):
                     "SET session_replication_role = replica"):
         with pytest.raises(Refused, match="42501"):
             cluster.psql(attempt + ";", "scribe")
+
+
+def holds(pid, secret):
+    """Whether the secret is anywhere in the memory of a process."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, \
+            open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, rights = line.split()[:2]
+            if not rights.startswith("rw") or "[v" in line:
+                continue
+            first, last = (int(at, 16) for at in span.split("-"))
+            memory.seek(first)
+            with contextlib.suppress(OSError):
+                if secret in memory.read(last - first):
+                    return True
+    return False
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_who_faces_the_network_holds_no_login_to_write(cluster, in_file):
+    logins = {name: url + f"&password={secret}" for (name, url), secret in zip(
+        cluster.environment().items(), ("writes-4711", "reads-4712"))}
+    with Stack(database=cluster, web=None, env={} if in_file else logins,
+               config=logins if in_file else None) as stack:
+        if in_file:
+            stack.stop_tandemd()
+            for name in logins:
+                del stack.env[name]
+            stack.start_tandemd()
+        stack.ask(sim=FAST)
+        experiments(stack)
+        found = {pool: {secret for pid in stack.workers(pool)
+                        for secret in (b"writes-4711", b"reads-4712")
+                        if holds(pid, secret)}
+                 for pool in ("stream", "control", "scribe")}
+        assert stack.workers("stream") and stack.workers("control")
+        assert b"writes-4711" in found["scribe"]
+        assert found["control"] == {b"reads-4712"}
+        assert found["stream"] == set()
 
 
 def connections(cluster):
