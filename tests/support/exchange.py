@@ -11,6 +11,7 @@ waits longer than it is told to.  drain() reads many at once.
 """
 
 import json
+import math
 import os
 import select
 import selectors
@@ -99,7 +100,9 @@ class Exchange:
             left = deadline - time.monotonic()
             if self.ended_at is not None or left <= 0:
                 raise TooLate(f"waited {within} s for {what}: {self!r}")
-            if select.select([self], [], [], left)[0]:
+            waiting = select.poll()  # select() ends at descriptor 1,023
+            waiting.register(self, select.POLLIN)
+            if waiting.poll(math.ceil(left * 1000)):
                 self.pump()
 
     def __repr__(self):
