@@ -76,7 +76,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_C))
 FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 
 .PHONY: all deps deps-test programs unit run run-pg test test-unit test-e2e \
-	bench fuzz fuzz-targets install docs format clean
+	soak bench fuzz fuzz-targets install docs format clean
 
 all: programs
 
@@ -178,6 +178,12 @@ fuzz-targets: $(FUZZ_TESTS)
 
 test-e2e: programs
 	@TANDEM_BUILD=$(B) /usr/bin/python3 -m pytest -q $(T) tests/process tests/e2e
+
+# Rude clients and failing models for half an hour; `make test` does two
+# minutes of it.  SOAK_S= another length, SOAK_SEED= the dice of another run.
+soak: programs
+	@SOAK_S=$${SOAK_S:-1800} TANDEM_BUILD=$(B) \
+		/usr/bin/python3 -m pytest -q -s tests/process/test_fire.py
 
 bench: programs
 	@TANDEM_BUILD=$(B) tests/bench/run.sh
