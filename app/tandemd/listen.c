@@ -1,6 +1,7 @@
 /* listen.c - see listen.h. */
 #include "tandemd/listen.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
@@ -11,6 +12,7 @@
 
 #include "sys/fd.h"
 #include "sys/file.h"
+#include "sys/log.h"
 #include "sys/sock.h"
 
 #define SYSTEMD_FIRST_FD 3
@@ -144,6 +146,54 @@ listen_open(struct listen *sockets, const struct config *config,
         return 0;
     listen_close(sockets);
     return -1;
+}
+
+static bool
+is_deleted(const char *path)
+{
+    return path[0] != '\0' && access(path, F_OK) == -1 && errno == ENOENT;
+}
+
+static bool
+renew(const char *path, const struct sock_access *access, int fd,
+      struct err *err)
+{
+    int fresh;
+
+    if (!is_deleted(path) || make_parent(path, err) == -1)
+        return false;
+    fresh = sock_listen_unix(path, access, err);
+    if (fresh == -1)
+        return false;
+    dup3(fresh, fd, O_CLOEXEC);
+    fd_close(&fresh);
+    log_warn("socket_renewed", "%s had been deleted", path);
+    return true;
+}
+
+unsigned
+listen_renew(struct listen *sockets, const struct config *config)
+{
+    struct sock_access access = { .group = config->socket_group };
+    const struct sock_access ours_alone = { .mode = 0600 };
+    struct err err = { 0 };
+    unsigned renewed = 0;
+
+    if (listen_check(config, &access.mode, &err) == 0) {
+        renewed |= (unsigned)renew(sockets->stream_path, &access,
+                                   sockets->stream_fd, &err)
+                   << LISTEN_STREAM;
+        renewed |= (unsigned)renew(sockets->control_path, &access,
+                                   sockets->control_fd, &err)
+                   << LISTEN_CONTROL;
+        renewed |= (unsigned)renew(sockets->scribe_path, &ours_alone,
+                                   sockets->scribe_fd, &err)
+                   << LISTEN_SCRIBE;
+    }
+    if (err.kind != ERR_NONE && !sockets->renewal_fails)
+        log_error("socket_not_renewed", "%s", err.text);
+    sockets->renewal_fails = err.kind != ERR_NONE;
+    return renewed;
 }
 
 static void

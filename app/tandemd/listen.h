@@ -9,6 +9,7 @@
 #ifndef TANDEMD_LISTEN_H
 #define TANDEMD_LISTEN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/attr.h"
@@ -24,6 +25,7 @@ struct listen {
     char stream_path[LISTEN_PATH_LEN]; /* ours to remove; "" when inherited */
     char control_path[LISTEN_PATH_LEN];
     char scribe_path[LISTEN_PATH_LEN];
+    bool renewal_fails; /* and we have said so */
 };
 
 /* The part of listen_open() that needs no socket: SOCKET_MODE, SOCKET_GROUP. */
@@ -32,6 +34,13 @@ int listen_check(const struct config *config, mode_t *mode,
 
 int listen_open(struct listen *sockets, const struct config *config,
                 struct err *err) ATTR_MUST_CHECK;
+
+enum listen_socket { LISTEN_STREAM, LISTEN_CONTROL, LISTEN_SCRIBE };
+
+/* Makes those of our own sockets anew whose names somebody has deleted, for
+ * nobody could reach them any more; their descriptors keep their numbers.
+ * Returns which, as a mask of 1u << LISTEN_... */
+unsigned listen_renew(struct listen *sockets, const struct config *config);
 
 /* No new queries: callers of our own stream socket fail at once from here on,
  * those of an inherited one wait for whoever serves it next. */

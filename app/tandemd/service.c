@@ -165,7 +165,18 @@ on_draining(void *arg)
     listen_stop_stream(&service->sockets);
 }
 
-static void
+static unsigned
+renew_sockets(struct service *service)
+{
+    const unsigned renewed =
+        listen_renew(&service->sockets, service->current->config);
+
+    return (renewed >> LISTEN_STREAM & 1u) << WORKERS_STREAM |
+           (renewed >> LISTEN_CONTROL & 1u) << WORKERS_CONTROL |
+           (renewed >> LISTEN_SCRIBE & 1u) << WORKERS_SCRIBE;
+}
+
+static unsigned
 on_tick(void *arg, const struct board *board)
 {
     const unsigned living = 1u << BOARD_STARTING | 1u << BOARD_IDLE |
@@ -173,13 +184,13 @@ on_tick(void *arg, const struct board *board)
                             1u << BOARD_REPLYING | 1u << BOARD_LEAVING;
     const unsigned busy = 1u << BOARD_READING | 1u << BOARD_BUSY;
 
-    (void)arg;
     for (unsigned pool = 0; pool < WORKERS_POOL_COUNT; pool++) {
         metrics_gauge(METRICS_WORKERS, pool,
                       (int64_t)board_count(board, pool, living));
         metrics_gauge(METRICS_WORKERS_BUSY, pool,
                       (int64_t)board_count(board, pool, busy));
     }
+    return renew_sockets(arg);
 }
 
 static void

@@ -457,6 +457,14 @@ take_children(struct master *master)
         react(master, NOBODY_LEFT);
 }
 
+static void
+renew_pools(struct master *master, unsigned pool_mask)
+{
+    for (size_t i = 0; i < master->crew.member_count; i++)
+        if ((pool_mask >> master->crew.members[i].pool & 1u) != 0)
+            crew_ask(&master->crew, i, CREW_LEAVE);
+}
+
 /* A deadline that passes before the next tick brings it forward. */
 static void
 take_tick(struct master *master)
@@ -472,7 +480,7 @@ take_tick(struct master *master)
         master->next_tick_mono_ms = overdue_mono_ms;
     react(master, TICK);
     if (hooks->tick != NULL)
-        hooks->tick(hooks->arg, master->config->board);
+        renew_pools(master, hooks->tick(hooks->arg, master->config->board));
 }
 
 int

@@ -74,8 +74,11 @@ struct master_hooks {
     /* Draining begins: stop listening where that is ours to do.  Once. */
     void (*draining)(void *arg);
 
-    /* Once per tick, every 250 ms or a little sooner: gauges and the like. */
-    void (*tick)(void *arg, const struct board *board);
+    /* Once per tick, every 250 ms or a little sooner: gauges and the like.
+     * Returns a mask of pools (1u << number) whose children are to leave after
+     * their present work and be replaced, because their listen_fd has become
+     * another socket under the same number. */
+    unsigned (*tick)(void *arg, const struct board *board);
 
     /* A child has gone; how is as from waitpid(2).  view is its last state. */
     void (*gone)(void *arg, const struct board_view *view, int how);

@@ -1,10 +1,13 @@
-"""Processes that hang without dying: the run ends all the same."""
+"""Processes that hang without dying, sockets that vanish: runs end all the same."""
 
+import contextlib
 import os
 import signal
 import time
 
-from tandem import Stack, drain, wait_until
+import pytest
+
+from tandem import Stack, TooLate, drain, wait_until
 
 FAST = "flash.delay_ms=10 pro.delay_ms=30 chunk_ms=0"
 SLOW = "flash.delay_ms=50 pro.delay_ms=20000 chunk_ms=0"
@@ -34,6 +37,24 @@ def test_a_stopped_worker_costs_its_run_and_no_more_than_a_second():
         wait_until(lambda: stack.metric("workers_total", pool="stream") >= 2,
                    5, "the pool to be whole")
         assert stack.ask(sim=FAST).names()[-1] == "done"
+
+
+@pytest.mark.parametrize("name", ["scribe", "stream", "control"])
+def test_a_socket_that_somebody_deletes_comes_back_by_itself(name):
+    with Stack(web=None) as stack:
+        stack.expect_errors |= {"audit_unavailable"}
+        stream = stack.open(sim="flash.delay_ms=50 pro.delay_ms=1000")
+        stream.until("preliminary", 5)
+        (stack.folder / f"{name}.sock").unlink()
+
+        def works():
+            with contextlib.suppress(OSError, TooLate):
+                return stack.control("/readyz").status == 200 and \
+                    stack.open(sim=FAST).finish(5).status == 200
+        wait_until(works, 10, "a way in")
+        assert stack.log.lines(event="socket_renewed")
+        assert stream.finish(5).names()[-1] == "done"
+        assert stack.ledger.unpaired() == []
 
 
 def test_a_scribe_that_stands_still_for_five_seconds_loses_nobody():

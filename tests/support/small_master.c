@@ -74,12 +74,13 @@ on_draining(void *arg)
     atomic_fetch_add(&shared->draining_count, 1);
 }
 
-static void
+static unsigned
 on_tick(void *arg, const struct board *board)
 {
     (void)arg;
     (void)board;
     atomic_fetch_add(&shared->tick_count, 1);
+    return atomic_exchange(&shared->renewed_mask, 0);
 }
 
 static void

@@ -68,6 +68,7 @@ struct small_shared {
     atomic_int rotated_in_master;
     atomic_int draining_count;
     atomic_int tick_count;
+    atomic_uint renewed_mask; /* of pools, for the next tick to return */
     atomic_int gone_count;
     atomic_int gone_by_kill_count;
     atomic_int exclusive_now[3];

@@ -226,6 +226,34 @@ test_a_crash_while_serving_is_told_with_the_stage(void **state)
     assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
 }
 
+static void
+test_the_children_of_a_renewed_pool_are_replaced_after_their_work(void **state)
+{
+    pid_t scribe;
+    int fd;
+
+    (void)state;
+    small_master_add_scribe(&sm);
+    small_master_start(&sm);
+    assert_soon(small_log_has(&sm, "\"master_running\""));
+    scribe = small_pid(&sm, 1);
+    fd = small_call(&sm, SMALL_HOLD);
+    assert_soon(small_count(&sm, 0, BUSY) == 1);
+    atomic_store(&sm.shared->renewed_mask, 1u << 1);
+    assert_soon(!small_is_alive(scribe) && small_count(&sm, 1, IDLE) == 1);
+    assert_int_equal(atomic_load(&sm.shared->leave_count), 1);
+    atomic_store(&sm.shared->renewed_mask, 1u << 0);
+    assert_soon(atomic_load(&sm.shared->leave_count) >= 2);
+    assert_int_equal(small_count(&sm, 0, BUSY), 1);
+    assert_int_equal(write(fd, "x", 1), 1);
+    assert_true(small_answer(fd) > 0);
+    close(fd);
+    assert_true(small_ask(&sm) > 0);
+    assert_false(small_log_has(&sm, "\"respawn_braked\""));
+    assert_int_equal(atomic_load(&sm.shared->gone_by_kill_count), 0);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
 /* ---- the watchdog ------------------------------------------------------ */
 
 static void
@@ -400,6 +428,8 @@ main(void)
         lives(
             test_a_pool_whose_children_are_killed_again_and_again_still_answers),
         lives(test_a_crash_while_serving_is_told_with_the_stage),
+        lives(
+            test_the_children_of_a_renewed_pool_are_replaced_after_their_work),
         lives(test_a_child_past_its_deadline_is_killed),
         lives(test_a_child_that_reads_for_too_long_is_killed),
         lives(test_a_stopped_child_is_killed_when_it_is_overdue),
