@@ -94,8 +94,6 @@ static void
 disconnect(struct clerk *clerk)
 {
     fd_close(&clerk->fd);
-    if (clerk->record_sent > 0)
-        frame_mark_resent(&clerk->record);
     clerk->record_sent = 0;
     buf_clear(&clerk->hello);
     buf_clear(&clerk->in);
@@ -270,11 +268,14 @@ int
 clerk_submit(struct clerk *clerk, const struct entry_record *record,
              int64_t deadline_mono_ms, struct err *err)
 {
+    struct entry_record submitted = *record;
+
     if (clerk->state == CLERK_WAITING)
         return err_set(err, ERR_INVALID, "a record is still on its way");
+    submitted.submitted_mono_ms = clock_mono_ms();
     clerk->state = CLERK_IDLE;
     buf_shrink(&clerk->record, KEEP_BYTES);
-    if (frame_append_record(&clerk->record, record, err) == -1) {
+    if (frame_append_record(&clerk->record, &submitted, err) == -1) {
         give_up(clerk, CLERK_IDLE);
         return -1;
     }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "ledger/claim.h"
 #include "ledger/desk_inner.h"
 #include "sys/log.h"
@@ -32,6 +33,7 @@ desk_init(struct desk *desk, struct vault *vault, struct logbook *book,
     desk->vault = vault;
     desk->book = book;
     desk->board = board;
+    desk->began_mono_ms = clock_mono_ms();
     desk->runs = runs_new(err);
     if (desk->runs == NULL ||
         spool_open_runs(vault->spool, desk_note_open_run, desk, err) == -1)
@@ -162,13 +164,11 @@ answer_again(struct desk *desk, struct link *link,
     return DESK_ANSWERED;
 }
 
-/* Could the ledger have it already?  A record that was never sent before can
- * only be there when we know its run. */
+/* The scribe before us may have got it. */
 static bool
-may_be_there(const struct desk *desk, const struct frame *frame,
-             const struct frame_record *record)
+is_of_before(const struct desk *desk, const struct frame_record *record)
 {
-    return frame->resent || runs_find(desk->runs, &record->run_id) != NULL;
+    return record->submitted_mono_ms <= desk->began_mono_ms;
 }
 
 static enum desk_decision
@@ -178,9 +178,10 @@ decide_accepted(struct desk *desk, struct link *link, const struct frame *frame,
     struct entry_receipt receipt;
     struct err err = { 0 };
 
-    if (may_be_there(desk, frame, record))
-        switch (vault_find(desk->vault, &record->run_id, ENTRY_ACCEPTED,
-                           &receipt, &err)) {
+    if (is_of_before(desk, record) ||
+        runs_find(desk->runs, &record->run_id) != NULL)
+        switch (
+            vault_find(desk->vault, record, ENTRY_ACCEPTED, &receipt, &err)) {
         case STORE_FOUND:
             return answer_again(desk, link, record, &receipt);
         case STORE_FAILED:
@@ -205,18 +206,17 @@ decide_finished(struct desk *desk, struct link *link, const struct frame *frame,
 
     /* Believed to be open only because its clerk says so, it may have got this
      * very end from the scribe before us. */
-    if (open && (desk->caught_up || !frame->resent)) {
+    if (open && (desk->caught_up || !is_of_before(desk, record))) {
         desk_open_run(desk, link, &record->run_id);
         return take(desk, link, frame, record);
     }
-    answer = vault_find(vault, &record->run_id, ENTRY_FINISHED, &receipt, &err);
+    answer = vault_find(vault, record, ENTRY_FINISHED, &receipt, &err);
     if (answer == STORE_FOUND) {
         claim_end_run(desk->runs, &record->run_id);
         return answer_again(desk, link, record, &receipt);
     }
     if (answer == STORE_NONE)
-        answer =
-            vault_find(vault, &record->run_id, ENTRY_ORPHANED, &receipt, &err);
+        answer = vault_find(vault, record, ENTRY_ORPHANED, &receipt, &err);
     if (answer == STORE_FAILED)
         return ask_later(link, record, &err);
     if (answer == STORE_NONE && open)
@@ -245,14 +245,13 @@ decide_left(struct desk *desk, struct link *link, const struct frame *frame,
     struct err err = { 0 };
     enum store_answer answer;
 
-    if (has_finished_here(link, record) && !frame->resent)
+    if (has_finished_here(link, record))
         return take(desk, link, frame, record);
-    answer = vault_find(vault, &record->run_id, ENTRY_LEFT, &receipt, &err);
+    answer = vault_find(vault, record, ENTRY_LEFT, &receipt, &err);
     if (answer == STORE_FOUND)
         return answer_again(desk, link, record, &receipt);
     if (answer == STORE_NONE)
-        answer =
-            vault_find(vault, &record->run_id, ENTRY_FINISHED, &receipt, &err);
+        answer = vault_find(vault, record, ENTRY_FINISHED, &receipt, &err);
     if (answer == STORE_FAILED)
         return ask_later(link, record, &err);
     if (answer == STORE_NONE)
@@ -267,9 +266,8 @@ decide_admin(struct desk *desk, struct link *link, const struct frame *frame,
     struct entry_receipt receipt;
     struct err err = { 0 };
 
-    if (frame->resent)
-        switch (vault_find(desk->vault, &record->run_id, ENTRY_ADMIN, &receipt,
-                           &err)) {
+    if (is_of_before(desk, record))
+        switch (vault_find(desk->vault, record, ENTRY_ADMIN, &receipt, &err)) {
         case STORE_FOUND:
             return answer_again(desk, link, record, &receipt);
         case STORE_FAILED:

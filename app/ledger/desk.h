@@ -21,7 +21,7 @@
  *
  * A scribe that starts while the database is away does not know what was
  * written before.  It believes clerks who name their runs, and lets records
- * that were sent before wait until it can ask.
+ * that were submitted before its time wait until it can ask.
  *
  * Frames given to desk_record() are borrowed until desk_flush() is done.
  */
@@ -64,6 +64,7 @@ struct desk {
     struct logbook *book;      /* borrowed */
     const struct board *board; /* borrowed */
     struct runs *runs;
+    int64_t began_mono_ms;
     bool caught_up;              /* with what the database knows */
     int64_t quiet_until_mono_ms; /* no orphans before: one failed */
 

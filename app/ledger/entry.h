@@ -71,6 +71,7 @@ struct entry_record {
     const json_t *facts; /* an object; members as listed in docs/LEDGER.md */
     const struct entry_content *parts;
     size_t part_count;
+    int64_t submitted_mono_ms; /* set by the clerk */
 };
 
 enum entry_state {

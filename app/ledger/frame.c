@@ -8,9 +8,6 @@
 
 #define FRAME_VERSION 1
 
-#define FLAGS_AT    2
-#define FLAG_RESENT 1u
-
 /* ---- taking bytes apart ------------------------------------------------ */
 
 /* What is left of a payload.  Reading past its end sets short_of and gives
@@ -81,18 +78,16 @@ enum frame_status
 frame_look(const void *bytes, size_t len, struct frame *frame, struct err *err)
 {
     struct cursor cursor = { .at = bytes, .left = len };
-    uint64_t version, type, flags, zero, payload_len;
+    uint64_t version, type, zero, payload_len;
 
     if (len < FRAME_HEADER_LEN)
         return FRAME_MORE;
     version = take_uint(&cursor, 1);
     type = take_uint(&cursor, 1);
-    flags = take_uint(&cursor, 1);
-    zero = take_uint(&cursor, 1);
+    zero = take_uint(&cursor, 2);
     payload_len = take_uint(&cursor, 4);
     if (version != FRAME_VERSION || zero != 0 || type < FRAME_RECORD ||
-        type > FRAME_REFUSAL || (flags & ~FLAG_RESENT) != 0 ||
-        (flags != 0 && type != FRAME_RECORD)) {
+        type > FRAME_REFUSAL) {
         err_set(err, ERR_INVALID, "frame header is not one of ours");
         return FRAME_BAD;
     }
@@ -105,7 +100,6 @@ frame_look(const void *bytes, size_t len, struct frame *frame, struct err *err)
         return FRAME_MORE;
     *frame =
         (struct frame){ .type = (enum frame_type)type,
-                        .resent = flags != 0,
                         .payload = cursor.at,
                         .len = (size_t)payload_len,
                         .whole_len = FRAME_HEADER_LEN + (size_t)payload_len };
@@ -147,6 +141,7 @@ frame_read_record(const struct frame *frame, struct frame_record *record,
 
     *record = (struct frame_record){ .kind = ENTRY_ACCEPTED };
     take_bytes(&cursor, &record->run_id, sizeof(record->run_id));
+    record->submitted_mono_ms = (int64_t)take_uint(&cursor, 8);
     part_count = take_uint(&cursor, 1);
     record->facts_len = (size_t)take_uint(&cursor, 4);
     record->facts = (const char *)take(&cursor, record->facts_len);
@@ -319,6 +314,7 @@ frame_append_record(struct buf *out, const struct entry_record *record,
     if (json_write_canonical(record->facts, &facts, err) == 0) {
         writer = begin_frame(out, FRAME_RECORD);
         put_subject(&writer, record->kind, &record->run_id);
+        put_uint(&writer, (uint64_t)record->submitted_mono_ms, 8);
         put_uint(&writer, record->part_count, 1);
         put_uint(&writer, facts.len, 4);
         put(&writer, facts.bytes, facts.len);
@@ -327,13 +323,6 @@ frame_append_record(struct buf *out, const struct entry_record *record,
     }
     buf_close(&facts);
     return result;
-}
-
-void
-frame_mark_resent(struct buf *frame)
-{
-    assert(frame->len >= FRAME_HEADER_LEN);
-    frame->bytes[FLAGS_AT] = FLAG_RESENT;
 }
 
 int

@@ -1,18 +1,16 @@
 /*
  * frame - what clerk and scribe say to each other over a stream socket.
  *
- * A frame is a header of 8 bytes (version, type, flags, a zero byte, length of
- * the payload) and the payload.  Integers are unsigned and big-endian, runs are
+ * A frame is a header of 8 bytes (version, type, two zero bytes, length of the
+ * payload) and the payload.  Integers are unsigned and big-endian, runs are
  * the 16 bytes of their UUID.
  *
- *     RECORD    kind 1, run 16, parts 1, facts length 4, facts (JSON text),
- *               then for each part: part 1, cleaned 1, length 4, bytes
+ *     RECORD    kind 1, run 16, submitted 8, parts 1, facts length 4, facts
+ *               (JSON text), then for each part: part 1, cleaned 1, length 4,
+ *               bytes
  *     OPEN_RUN  run 16: "this connection's worker is still busy with it"
  *     RECEIPT   kind 1, run 16, state 1, log 16, idx 8, recorded_us 8, leaf 32
  *     REFUSAL   kind 1, run 16, reason (text)
- *
- * The only flag is of a RECORD: it was sent before on another connection, so it
- * may be known already.
  *
  * A clerk sends the first two and gets the last two.  Nothing here trusts the
  * other end: every length is checked, everything unknown is refused.  This
@@ -51,7 +49,6 @@ enum frame_status {
 /* Borrowed from the bytes it was found in. */
 struct frame {
     enum frame_type type;
-    bool resent;
     const uint8_t *payload;
     size_t len;       /* of the payload */
     size_t whole_len; /* with the header: what to consume */
@@ -61,7 +58,8 @@ struct frame {
 struct frame_record {
     enum entry_kind kind;
     struct uuid run_id;
-    const char *facts; /* JSON text, not parsed yet */
+    int64_t submitted_mono_ms; /* by the host's clock, which all share */
+    const char *facts;         /* JSON text, not parsed yet */
     size_t facts_len;
     struct entry_content parts[ENTRY_MAX_PARTS];
     size_t part_count;
@@ -93,9 +91,6 @@ int frame_read_answer(const struct frame *frame, struct frame_answer *answer,
 
 int frame_append_record(struct buf *out, const struct entry_record *record,
                         struct err *err) ATTR_MUST_CHECK;
-/* Flags the record that begins at the start of frame, whole or not. */
-void frame_mark_resent(struct buf *frame);
-
 int frame_append_open_run(struct buf *out, const struct uuid *run_id,
                           struct err *err) ATTR_MUST_CHECK;
 int frame_append_receipt(struct buf *out, enum entry_kind kind,

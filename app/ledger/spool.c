@@ -12,12 +12,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "ledger/spool_index.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/log.h"
 
 #define FIRST_PLACES 64
+#define AWAY_BYTES   32 /* a number and a line's end */
 
 struct batch {
     uint64_t number; /* its name */
@@ -447,6 +449,43 @@ spool_look_again(struct spool *spool)
     if (load_new(spool, &err) == -1 || load_bad(spool, &err) == -1)
         log_error("ledger_spool_failed", "reason=%s", err.text);
     return true;
+}
+
+void
+spool_mark_away(struct spool *spool, int64_t since_mono_ms)
+{
+    char path[PATH_MAX];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", spool->folder, SPOOL_AWAY);
+    if (since_mono_ms == 0) {
+        unlink(path);
+        return;
+    }
+    /* Without it the next scribe asks more than it has to, and no more. */
+    file = fopen(path, "we");
+    if (file == NULL)
+        return;
+    fprintf(file, "%" PRId64 "\n", since_mono_ms);
+    fclose(file);
+}
+
+int64_t
+spool_away_since(const struct spool *spool)
+{
+    int64_t since_mono_ms = 0;
+    char path[PATH_MAX];
+    struct buf text;
+
+    snprintf(path, sizeof(path), "%s/%s", spool->folder, SPOOL_AWAY);
+    buf_init(&text, AWAY_BYTES);
+    if (file_read(path, &text, NULL) == 0 && text.len > 0) {
+        text.bytes[text.len - 1] = '\0'; /* the line's end */
+        if (str_to_int(text.bytes, 1, INT64_MAX, &since_mono_ms) == -1)
+            since_mono_ms = 0;
+    }
+    buf_close(&text);
+    return since_mono_ms;
 }
 
 /* ---- looking things up ------------------------------------------------- */

@@ -34,6 +34,7 @@
 #define SPOOL_NEW         "new"
 #define SPOOL_BAD         "bad"
 #define SPOOL_DRAIN       "drain"
+#define SPOOL_AWAY        "away"
 #define SPOOL_NAME_LEN    23 /* sixteen hex digits, ".jsonl" and a NUL */
 #define SPOOL_MAX_BATCHES 1000000
 
@@ -84,6 +85,11 @@ int spool_set_aside(struct spool *spool, const struct spool_file *file,
 /* Looks for batches that were put there, and whether somebody asks for an
  * attempt now. */
 bool spool_look_again(struct spool *spool);
+
+/* Since when the database has been away, for the next scribe; 0: it is there.
+ * Survives a killed process, not a power cut. */
+void spool_mark_away(struct spool *spool, int64_t since_mono_ms);
+int64_t spool_away_since(const struct spool *spool);
 
 /* Counts the files of a spool that may be another process's; bytes is 0. */
 int spool_look(const char *folder, struct spool_counts *counts,

@@ -11,6 +11,7 @@
 #define CHECK_MS       10000
 #define LOOK_MS        1000 /* for somebody who asks for an attempt now */
 #define SPOOL_RETRY_MS 1000
+#define ASKED_MS       2000 /* between attempts while a clerk waits for an answer */
 
 /* ---- the database ------------------------------------------------------ */
 
@@ -37,6 +38,10 @@ note_failure(struct vault *vault, const struct err *why)
     const bool was_open = outage_is_open(&vault->outage);
 
     vault->failure_count++;
+    if (vault->away_since_mono_ms == 0) {
+        vault->away_since_mono_ms = clock_mono_ms();
+        spool_mark_away(vault->spool, vault->away_since_mono_ms);
+    }
     outage_failed(&vault->outage, clock_mono_ms(), jitter());
     if (vault->outage.failures == 1)
         log_error("ledger_write_failed",
@@ -53,6 +58,9 @@ note_success(struct vault *vault)
     if (vault->outage.failures > 0)
         log_info("ledger_writes_again", "batches_spooled=%zu",
                  spool_counts(vault->spool).batches);
+    if (vault->away_since_mono_ms != 0)
+        spool_mark_away(vault->spool, 0);
+    vault->away_since_mono_ms = 0;
     outage_succeeded(&vault->outage);
     vault->reached = true;
     vault->refusing = false;
@@ -124,6 +132,7 @@ vault_init(struct vault *vault, const struct vault_config *config,
     vault->spool = spool_open(&config->spool, deadline_mono_ms, err);
     if (vault->spool == NULL)
         return -1;
+    vault->away_since_mono_ms = spool_away_since(vault->spool);
     if (check_schema(vault, &why) == 0)
         return 0;
     if (!may_heal(&why))
@@ -399,23 +408,28 @@ note_asked(struct vault *vault, bool failed, const struct err *why,
 }
 
 static int
-check_reachable(const struct vault *vault, struct err *err)
+check_reachable(struct vault *vault, struct err *err)
 {
     if (may_try(vault))
         return 0;
+    outage_hasten(&vault->outage, clock_mono_ms() + ASKED_MS);
     return err_set(err, ERR_SYSTEM, "the database is away");
 }
 
 enum store_answer
-vault_find(struct vault *vault, const struct uuid *run_id, enum entry_kind kind,
-           struct entry_receipt *receipt, struct err *err)
+vault_find(struct vault *vault, const struct frame_record *record,
+           enum entry_kind kind, struct entry_receipt *receipt, struct err *err)
 {
+    const struct uuid *run_id = &record->run_id;
     struct store *store = vault->store;
     struct err why = { 0 };
     enum store_answer answer;
 
     if (spool_find(vault->spool, run_id, kind, receipt) == STORE_FOUND)
         return STORE_FOUND;
+    if (vault->away_since_mono_ms != 0 &&
+        record->submitted_mono_ms > vault->away_since_mono_ms)
+        return STORE_NONE;
     if (check_reachable(vault, err) == -1)
         return STORE_FAILED;
     answer = store->ops->find(store, run_id, kind, receipt, &why);

@@ -25,6 +25,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "ledger/frame.h"
 #include "ledger/outage.h"
 #include "ledger/seal.h"
 #include "ledger/spool.h"
@@ -44,7 +45,9 @@ struct vault {
     const char *host;
     bool closed;
     struct outage outage;
-    bool reached; /* since the start, at least once */
+    bool reached;               /* since the start, at least once */
+    int64_t away_since_mono_ms; /* nothing submitted later was given to the
+                                 * database, by any scribe; 0: it is there */
     struct store_schema schema;
     bool schema_fits;
     int64_t check_mono_ms;       /* the schema is looked at again then */
@@ -87,11 +90,15 @@ bool vault_is_clear(const struct vault *vault);
 /* May a run begin now? */
 bool vault_takes_runs(const struct vault *vault);
 
-/* As the store's functions of these names, over both places.  STORE_FAILED at
- * once while the database is left alone. */
-enum store_answer vault_find(struct vault *vault, const struct uuid *run_id,
+/* An entry of a record that was submitted then: in the spool, or in the
+ * database unless it has been away since before.  STORE_FAILED at once while
+ * the database is left alone; it is tried sooner then. */
+enum store_answer vault_find(struct vault *vault,
+                             const struct frame_record *record,
                              enum entry_kind kind,
                              struct entry_receipt *receipt, struct err *err);
+
+/* As the store's functions of these names. */
 enum store_answer vault_read_body(struct vault *vault,
                                   const struct uuid *run_id,
                                   enum entry_kind kind, struct buf *body,

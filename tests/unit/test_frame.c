@@ -134,31 +134,6 @@ test_a_long_reason_is_cut(void **state)
 }
 
 static void
-test_a_record_can_say_that_it_was_sent_before(void **state)
-{
-    json_t *facts = json_object();
-    const struct entry_record record = { .kind = ENTRY_ACCEPTED,
-                                         .run_id = run,
-                                         .facts = facts };
-    struct frame frame;
-
-    (void)state;
-    buf_clear(&out);
-    assert_int_equal(frame_append_record(&out, &record, NULL), 0);
-    assert_false(first_frame().resent);
-    frame_mark_resent(&out);
-    assert_true(first_frame().resent);
-
-    out.bytes[2] = 2; /* no such flag */
-    assert_int_equal(frame_look(out.bytes, out.len, &frame, NULL), FRAME_BAD);
-    buf_clear(&out);
-    assert_int_equal(frame_append_open_run(&out, &run, NULL), 0);
-    out.bytes[2] = 1; /* not of an open run */
-    assert_int_equal(frame_look(out.bytes, out.len, &frame, NULL), FRAME_BAD);
-    json_decref(facts);
-}
-
-static void
 test_only_kinds_that_a_worker_writes_are_records(void **state)
 {
     json_t *facts = json_object();
@@ -352,7 +327,6 @@ main(void)
         FRAME_TEST(test_a_record_comes_back_as_it_was),
         FRAME_TEST(test_answers_come_back_as_they_were),
         FRAME_TEST(test_a_long_reason_is_cut),
-        FRAME_TEST(test_a_record_can_say_that_it_was_sent_before),
         FRAME_TEST(test_only_kinds_that_a_worker_writes_are_records),
         FRAME_TEST(test_an_open_run_comes_back),
         FRAME_TEST(test_every_cut_is_either_unfinished_or_refused),

@@ -209,6 +209,22 @@ let_pass(int64_t until_ms)
     now_ms = until_ms;
 }
 
+static enum store_answer
+find(size_t i, int64_t submitted_mono_ms)
+{
+    const struct frame_record record = { .kind = ENTRY_ACCEPTED,
+                                         .run_id = sealed.runs[i],
+                                         .submitted_mono_ms =
+                                             submitted_mono_ms };
+    struct entry_receipt receipt = { .idx = -1 };
+    const enum store_answer answer =
+        vault_find(&vault, &record, ENTRY_ACCEPTED, &receipt, NULL);
+
+    if (answer == STORE_FOUND)
+        assert_int_equal(receipt.state, ENTRY_SPOOLED);
+    return answer;
+}
+
 /* ---- tests ------------------------------------------------------------- */
 
 static void
@@ -464,21 +480,40 @@ test_somebody_may_ask_for_an_attempt_now(void **state)
 static void
 test_a_store_that_is_left_alone_is_not_asked_either(void **state)
 {
-    struct entry_receipt receipt;
+    const int64_t before_ms = now_ms - 1;
     int attempts;
 
     (void)state;
     fake.away = true;
     assert_int_equal(put_until_settled(0, 1), VAULT_SPOOLED);
     attempts = fake.attempts;
-    assert_int_equal(
-        vault_find(&vault, &sealed.runs[0], ENTRY_ACCEPTED, &receipt, NULL),
-        STORE_FOUND);
-    assert_int_equal(receipt.state, ENTRY_SPOOLED);
-    assert_int_equal(
-        vault_find(&vault, &sealed.runs[1], ENTRY_ACCEPTED, &receipt, NULL),
-        STORE_FAILED);
+    assert_int_equal(find(0, before_ms), STORE_FOUND);
+    assert_int_equal(find(1, before_ms), STORE_FAILED);
     assert_int_equal(fake.attempts, attempts);
+    /* But somebody waits for an answer: not a minute. */
+    let_pass(now_ms + 2000);
+    assert_int_equal(fake.attempts, attempts + 1);
+}
+
+/* By whichever scribe: it was never given to the store. */
+static void
+test_what_was_submitted_while_the_store_was_away_is_not_there(void **state)
+{
+    const int64_t away_ms = now_ms;
+
+    (void)state;
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, 1), VAULT_SPOOLED);
+    assert_int_equal(find(1, away_ms + 1), STORE_NONE);
+    open_again(false); /* a new scribe */
+    assert_int_equal(find(1, away_ms + 1), STORE_NONE);
+    assert_int_equal(find(1, away_ms), STORE_FAILED);
+    assert_int_equal(find(0, away_ms + 1), STORE_FOUND);
+    fake.away = false;
+    let_pass(now_ms + 61000);
+    assert_int_equal(vault.away_since_mono_ms, 0);
+    open_again(false);
+    assert_int_equal(vault.away_since_mono_ms, 0);
 }
 
 static void
@@ -512,6 +547,7 @@ main(void)
         TEST(test_closed_means_the_store_or_nothing),
         TEST(test_somebody_may_ask_for_an_attempt_now),
         TEST(test_a_store_that_is_left_alone_is_not_asked_either),
+        TEST(test_what_was_submitted_while_the_store_was_away_is_not_there),
         TEST(test_the_store_is_closed_with_the_vault),
     };
 
