@@ -22,6 +22,29 @@
 static struct pg *pg;
 static struct pg_query query;
 
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static int faults_after = -1;
+
+void *
+__wrap_calloc(size_t count, size_t size)
+{
+    if (faults_after >= 0 && faults_after-- == 0)
+        return NULL;
+    return __real_calloc(count, size);
+}
+
+void *
+__wrap_realloc(void *old, size_t size)
+{
+    if (faults_after >= 0 && faults_after-- == 0)
+        return NULL;
+    return __real_realloc(old, size);
+}
+
 static int64_t
 patience(void)
 {
@@ -558,6 +581,50 @@ names_are_looked_up(void **state)
     assert_non_null(strstr(err.text, "nobody.invalid"));
 }
 
+/* ---- memory ------------------------------------------------------------ */
+
+static int
+say_hello(struct err *err)
+{
+    const struct pg_options options = {
+        .url = "host=localhost,127.0.0.1 port=1 password=hunter2",
+        .application = "x",
+        .mode = PG_WRITE,
+    };
+    struct pg_query hello;
+    struct pg_query *queries[] = { &hello };
+    const struct pg_order order = { .queries = queries, .query_count = 1 };
+    struct pg *client_of_few = pg_new(&options, err);
+    int result = -1;
+
+    pg_query_init(&hello, "SELECT $1", 100);
+    pg_add_str(&hello, "hello");
+    if (client_of_few != NULL)
+        result = pg_run(client_of_few, &order, patience(), err);
+    pg_query_close(&hello);
+    pg_free(client_of_few);
+    return result;
+}
+
+/* Nobody listens there, so in the end that is the error. */
+static void
+every_allocation_may_fail(void **state)
+{
+    struct err err = { 0 };
+    int round = 0;
+
+    (void)state;
+    do {
+        assert_in_range(round, 0, 49);
+        memset(&err, 0, sizeof(err));
+        faults_after = round++;
+        assert_int_equal(say_hello(&err), -1);
+        faults_after = -1;
+    } while (err.kind == ERR_NOMEM);
+    assert_in_range(round, 4, 49);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int
@@ -580,6 +647,7 @@ main(void)
         TEST(a_silent_host_uses_up_its_share_only_and_comes_last_then),
         TEST(a_writer_passes_over_a_read_only_host),
         TEST(names_are_looked_up),
+        TEST(every_allocation_may_fail),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -25,3 +25,5 @@ WITH_test_turn_run_broken := $(WITH_test_turn_run)
 WRAP_test_turn_run_broken := $(WRAP_test_turn_run)
 WRAP_test_spool := -Wl,--wrap=fsync
 WRAP_test_vault := -Wl,--wrap=clock_mono_ms
+WRAP_test_pg := -Wl,--wrap=calloc,--wrap=realloc
+WRAP_test_resolve := -Wl,--wrap=gai_error,--wrap=gai_suspend
