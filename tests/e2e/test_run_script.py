@@ -22,14 +22,16 @@ PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 class Run:
     """The script in a folder that looks like a fresh checkout."""
 
-    def __init__(self, folder=None, port=None, command=(), **env):
+    def __init__(self, folder=None, port=None, command=(), script="run.sh",
+                 **env):
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="tr-"))
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "conf").exists():
-            shutil.copytree(ROOT / "conf", self.folder / "conf")
+            for part in ("conf", "sql", "tests/sql"):
+                shutil.copytree(ROOT / part, self.folder / part)
         self.port = port or free_port()
         self.process = Process(
-            "run.sh", [*command, self.folder / "conf/dev/run.sh"],
+            script, [*command, self.folder / "conf/dev" / script],
             self.folder / f"output-{self.port}",
             {"PATH": PATH, "B": str(BUILD), "PORT": str(self.port), **env},
             cwd="/")
@@ -60,8 +62,10 @@ class Run:
     def children(self):
         """Everything that runs because of the script, wherever it went."""
         found = processes()
+        ours = {pid for pid, (_, _, _, session) in found.items()
+                if session in self.sessions}
         self.sessions |= {session for _, _, parent, session in found.values()
-                          if parent == self.process.pid}
+                          if parent in ours}
         return [pid for pid, (_, state, _, session) in found.items()
                 if session in self.sessions and state != "Z"]
 
@@ -101,6 +105,25 @@ def test_the_first_line_names_the_provider_and_the_curl_line_works():
         assert (run.folder / "var/ledger.db").exists()
         for name in ("tandemd", "lighttpd", "modelsim"):
             assert (run.folder / f"var/log/{name}.log").exists()
+
+
+@pytest.mark.takes(120)
+def test_on_a_database_of_its_own_that_is_gone_afterwards():
+    with Run(script="run_pg.sh") as run:
+        run.until_it_runs()
+        cluster = re.search(r"psql -h (\S+)", run.process.text()).group(1)
+        assert run.open().finish(10).data("done")["audit"]["state"] == \
+            "committed"
+        listed = subprocess.run(
+            [BUILD / "tandemctl", "runs", "--json", "--ledger",
+             f"postgresql:///ledger?host={cluster}&user=reader"],
+            capture_output=True, timeout=20, check=True).stdout
+        assert len(listed.splitlines()) == 1
+        assert not (run.folder / "var/ledger.db").exists()
+        run.interrupt()
+        assert run.process.wait(30) == 0
+        run.assert_all_gone()
+        assert not os.path.exists(cluster)
 
 
 def test_ctrl_c_lets_a_running_query_end_first():
@@ -179,7 +202,7 @@ def test_when_one_of_them_dies_the_others_are_stopped_and_it_is_said(name):
     with Run() as run:
         run.until_it_runs()
         victim = min(pid for pid in run.children()
-                     if processes()[pid][0] == name)
+                     if processes().get(pid, ("",))[0] == name)
         os.kill(victim, signal.SIGKILL)
         assert run.process.wait(20) == 1
         assert f"{name} has stopped" in run.process.text()
