@@ -124,6 +124,47 @@ test_a_dump_never_shows_a_secret(void **state)
     config_free(config);
 }
 
+static void
+test_urls_of_databases_are_checked_and_never_quoted(void **state)
+{
+    static const struct {
+        const char *writer;
+        const char *reader;
+        const char *said; /* NULL: they are fine */
+    } cases[] = {
+        { "DATABASE_URL=postgresql://joe:hunter2@db/x", "X=", NULL },
+        { "DATABASE_URL=host=db password=hunter2",
+          "DATABASE_READER_URL=postgresql://ann:hunter2@a,b:5433/x", NULL },
+        { "DATABASE_URL=postgresql://joe:hunter2@[", "X=", "DATABASE_URL" },
+        { "DATABASE_URL=mysql://joe:hunter2@db/x", "X=", "DATABASE_URL" },
+        { "DATABASE_URL=postgresql://db/x",
+          "DATABASE_READER_URL=postgresql://ann:hunter2@db/x?no=1",
+          "DATABASE_READER_URL" },
+        { "X=", "DATABASE_READER_URL=postgresql://db/x",
+          "DATABASE_URL is not" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char key[] = "GEMINI_API_KEY=k";
+        char *environment[] = { key, strdup(cases[i].writer),
+                                strdup(cases[i].reader), NULL };
+        struct err err = { 0 };
+        struct config *config = load(environment, &err);
+
+        assert_int_equal(config != NULL, cases[i].said == NULL);
+        if (cases[i].said != NULL)
+            assert_non_null(strstr(err.text, cases[i].said));
+        else
+            assert_string_equal(config_reader_url(config),
+                                strchr(environment[i == 0 ? 1 : 2], '=') + 1);
+        assert_null(strstr(err.text, "hunter2"));
+        config_free(config);
+        free(environment[1]);
+        free(environment[2]);
+    }
+}
+
 int
 main(void)
 {
@@ -135,6 +176,7 @@ main(void)
         cmocka_unit_test(test_each_role_may_have_its_own_provider),
         cmocka_unit_test(test_settings_that_do_not_fit_together_are_refused),
         cmocka_unit_test(test_a_dump_never_shows_a_secret),
+        cmocka_unit_test(test_urls_of_databases_are_checked_and_never_quoted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -556,6 +556,32 @@ a_writer_passes_over_a_read_only_host(void **state)
 }
 
 static void
+a_reader_may_prefer_a_standby_and_take_what_there_is(void **state)
+{
+    static const struct {
+        const char *attrs;
+        int result;
+    } cases[] = { { "standby", -1 },
+                  { "prefer-standby", 0 },
+                  { "primary", 0 } };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char url[512];
+        struct err err = { 0 };
+
+        snprintf(url, sizeof(url),
+                 "host=/nowhere,%s dbname=postgres user=super "
+                 "target_session_attrs=%s",
+                 pg_cluster_folder(), cases[i].attrs);
+        pg_free(pg);
+        pg = client_of(url, PG_READ);
+        assert_int_equal(pg_connect(pg, patience(), &err), cases[i].result);
+        assert_int_equal(err.kind != ERR_NONE, cases[i].result == -1);
+    }
+}
+
+static void
 names_are_looked_up(void **state)
 {
     char url[512];
@@ -646,6 +672,7 @@ main(void)
         TEST(a_connection_that_was_ended_while_idle_is_made_anew),
         TEST(a_silent_host_uses_up_its_share_only_and_comes_last_then),
         TEST(a_writer_passes_over_a_read_only_host),
+        TEST(a_reader_may_prefer_a_standby_and_take_what_there_is),
         TEST(names_are_looked_up),
         TEST(every_allocation_may_fail),
     };

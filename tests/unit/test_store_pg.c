@@ -5,6 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/attr.h"
@@ -442,6 +448,105 @@ a_commit_of_unknown_outcome_may_be_sent_again(void **state)
     drop(seal);
 }
 
+/* ---- a way that swallows ------------------------------------------------- */
+
+/* Between a client and the server: lets so many bytes of the client's through,
+ * then nothing more, and keeps both connections. */
+static void
+swallow(int listen_fd, long let_through)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    struct pollfd ends[2] = { { .events = POLLIN }, { .events = POLLIN } };
+    static char bytes[65536];
+
+    snprintf(at.sun_path, sizeof(at.sun_path), "%s/.s.PGSQL.5432",
+             pg_cluster_folder());
+    ends[0].fd = accept(listen_fd, NULL, NULL);
+    ends[1].fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (connect(ends[1].fd, (struct sockaddr *)&at, sizeof(at)) == -1)
+        _exit(1);
+    while (poll(ends, 2, -1) > 0)
+        for (int i = 0; i < 2; i++) {
+            ssize_t len;
+
+            if (ends[i].revents == 0)
+                continue;
+            len = read(ends[i].fd, bytes, sizeof(bytes));
+            if (i == 0 && len > let_through)
+                len = let_through;
+            if (i == 0)
+                let_through -= len > 0 ? len : 0;
+            for (ssize_t at_byte = 0; at_byte < len;) {
+                const ssize_t sent = write(ends[1 - i].fd, bytes + at_byte,
+                                           (size_t)(len - at_byte));
+
+                if (sent <= 0)
+                    _exit(1);
+                at_byte += sent;
+            }
+            if (len <= 0)
+                ends[i].fd = -1; /* never closed: nobody hears of it */
+        }
+    _exit(0);
+}
+
+static pid_t
+start_to_swallow(const char *path, long let_through)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    pid_t pid;
+
+    snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        swallow(fd, let_through);
+    close(fd);
+    return pid;
+}
+
+static void
+a_batch_that_came_in_part_stands_in_nobodys_way(void **state)
+{
+    enum { LEN = 1000000 };
+    struct entry_content text = { .part = ENTRY_PART_PRO, .len = LEN };
+    struct store *ours = store;
+    struct seal *seal = make_one();
+    char folder[] = "/tmp/test_store_pg.XXXXXX", path[64], place[128];
+    struct err err = { 0 };
+    pid_t pid;
+
+    (void)state;
+    text.bytes = calloc(1, LEN);
+    memset((char *)(uintptr_t)text.bytes, 'x', LEN);
+    seal->parts = &text;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/.s.PGSQL.5432", folder);
+    pid = start_to_swallow(path, LEN / 2);
+    snprintf(place, sizeof(place), "host=%s dbname=ledger user=scribe", folder);
+    store = store_pg_open(place, ATTEMPT_MS, &err);
+    assert_non_null(store);
+    assert_int_equal(write_one(seal, &err), -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_non_null(strstr(err.text, "in time"));
+    store->ops->close(store);
+
+    store = ours; /* the server still waits for the rest of the first one */
+    memset(&err, 0, sizeof(err));
+    if (write_one(seal, &err) == -1)
+        fail_msg("%s", err.text);
+    assert_int_equal(count_of_log(), 1);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    unlink(path);
+    rmdir(folder);
+    free((char *)(uintptr_t)text.bytes);
+    drop(seal);
+}
+
 static void
 another_encoding_blames_no_entry(void **state)
 {
@@ -648,6 +753,7 @@ main(void)
         TEST(no_connection_to_be_had_heals),
         TEST(a_right_that_was_taken_away_heals),
         TEST(a_commit_of_unknown_outcome_may_be_sent_again),
+        TEST(a_batch_that_came_in_part_stands_in_nobodys_way),
         TEST(another_encoding_blames_no_entry),
         TEST(the_schema_is_known),
         TEST(an_entry_is_found_by_run_and_kind),
