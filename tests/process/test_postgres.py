@@ -138,6 +138,8 @@ def test_who_faces_the_network_holds_no_login_to_write(cluster, in_file):
         cluster.environment().items(), ("writes-4711", "reads-4712"))}
     with Stack(database=cluster, web=None, env={} if in_file else logins,
                config=logins if in_file else None) as stack:
+        if stack.is_sanitized():
+            pytest.skip("a sanitizer keeps what was freed")
         if in_file:
             stack.stop_tandemd()
             for name in logins:
