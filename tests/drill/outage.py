@@ -148,6 +148,9 @@ class Away:
         self.stack = stack
         self.cluster = cluster
 
+    def prepare(self):
+        """Before the first run."""
+
     def begin(self):
         raise NotImplementedError
 
@@ -209,6 +212,8 @@ class AllKilled(Killed):
 class Blackhole(Away):
     """PostgreSQL neither answers nor hangs up: it is stopped in its tracks."""
 
+    is_noticed = False  # five attempts may outlast it
+
     def begin(self):
         self.held = postgres_processes(self.cluster)
         for pid in self.held:
@@ -245,41 +250,56 @@ class ReadOnly(Away):
 class Crowded(Away):
     """Others use up all connections, and ours is cut."""
 
-    def begin(self):
+    def prepare(self):
         self.others = []
-        for _ in range(40):
-            other = subprocess.Popen(
-                ["psql", "-X", "-q", "-At", "-d",
-                 self.cluster.url("reader")], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        while self._join():
+            pass  # until somebody is turned away
+
+    def begin(self):
+        for _ in range(60):
+            while self._join():
+                pass  # until somebody is turned away
+            if not self._has_place():
+                return
+            self.cluster.psql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE usename = 'scribe';")
+        raise AssertionError("the scribe's place could not be taken")
+
+    def _has_place(self):
+        return self.cluster.rows("SELECT pid FROM pg_stat_activity "
+                                 "WHERE usename = 'scribe'")
+
+    def _join(self):
+        other = subprocess.Popen(
+            ["psql", "-X", "-q", "-At", "-d", self.cluster.url("reader")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True)
+        with contextlib.suppress(BrokenPipeError):
             other.stdin.write("SELECT 1;\n")
             other.stdin.flush()
+        if other.stdout.readline():
             self.others.append(other)
-            if not other.stdout.readline():
-                break  # turned away: all are taken
-        self._end_backend()
+            return True
+        self._leave(other)
+        return False
 
-    def _end_backend(self):
-        """A freed place is taken before the scribe comes back for it."""
-        self.cluster.psql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE usename = 'scribe';")
-        self.others.append(subprocess.Popen(
-            ["psql", "-X", "-q", "-At", "-d", self.cluster.url("reader")],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, text=True))
+    @staticmethod
+    def _leave(other):
+        with contextlib.suppress(BrokenPipeError):
+            other.stdin.close()
+        other.wait(10)
+        other.stdout.close()
 
     def end(self):
         for other in self.others:
-            with contextlib.suppress(BrokenPipeError):
-                other.stdin.close()
-            other.wait(10)
-            if other.stdout:
-                other.stdout.close()
+            self._leave(other)
 
 
 class Locked(Away):
     """Somebody holds a lock on the table of entries."""
+
+    is_noticed = False
 
     def begin(self):
         self.lock = self.stack.ledger.locked()
@@ -438,6 +458,7 @@ def drill(name, options, cluster):
             "ledger_catch_up_failed", "audit_unavailable",
             "ledger_unavailable", "audit_lost", "child_gone"}
         away = kind(stack, cluster)
+        away.prepare()
         runs, began, ended = asyncio.run(send(stack, away, options))
         wait_until(lambda: drained(stack), DRAIN_S, "the spool to be empty")
         verdict.figures["drained_s"] = round(time.monotonic() - ended, 1)
