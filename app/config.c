@@ -130,6 +130,10 @@ static const struct conf_option options[] = {
          "Id of the fast model, whoever serves it; empty: GEMINI_FLASH_MODEL"),
     MODEL("PRO_MODEL", pro.model, "",
          "Id of the accurate model, whoever serves it; empty: GEMINI_PRO_MODEL"),
+    MODEL("FLASH_FALLBACK_MODEL", flash.fallback_model, "",
+         "Asked instead when the fast model is not available; empty: none"),
+    MODEL("PRO_FALLBACK_MODEL", pro.fallback_model, "",
+         "Asked instead when the accurate model is not available; empty: none"),
     TEXT("FLASH_BASE_URL", flash.base_url, "",
          "Address of the fast model's provider, if not the usual one"),
     TEXT("PRO_BASE_URL", pro.base_url, "",
@@ -142,6 +146,10 @@ static const struct conf_option options[] = {
          "Thinking budget (number) or level (word) of the fast model"),
     TEXT("PRO_THINKING", pro.thinking, "",
          "Thinking budget (number) or level (word) of the accurate model"),
+    TEXT("FLASH_FALLBACK_THINKING", flash.fallback_thinking, "",
+         "The same of FLASH_FALLBACK_MODEL"),
+    TEXT("PRO_FALLBACK_THINKING", pro.fallback_thinking, "",
+         "The same of PRO_FALLBACK_MODEL"),
     COUNT("FLASH_MAX_OUTPUT_TOKENS", flash.max_output_tokens, "0", 0, 1000000,
           0, "Length limit of the fast answer, thinking included; 0: none"),
     COUNT("PRO_MAX_OUTPUT_TOKENS", pro.max_output_tokens, "0", 0, 1000000, 0,
@@ -158,6 +166,32 @@ static const struct conf_option options[] = {
             "Longest wait for a connection to a provider"),
     SECONDS("IDLE_TIMEOUT_S", idle_ms, "30", 50, HOUR_MS,
             "Longest silence in the middle of an answer"),
+    COUNT("MODEL_RETRIES", model_retries, "2", 0, 5, 0,
+          "A model is asked again so often, while nothing of its answer came: "
+          "after 429, 503 and lost connections, inside its time-out"),
+    SECONDS("MODEL_RETRY_DELAY_S", model_retry_pause_ms, "1", 10, 60000,
+            "Pause before the first of them, then doubled, unless the provider "
+            "names one"),
+    COUNT("BREAKER_FAILURES", breaker_failures, "5", 0, 1000, 0,
+          "So many calls in a row that did not reach a model open its breaker: "
+          "it counts as unavailable without being asked; 0: never"),
+    SECONDS("BREAKER_WINDOW_S", breaker_window_ms, "60", 100, HOUR_MS,
+            "They must lie within this time"),
+    SECONDS("BREAKER_OPEN_S", breaker_open_ms, "60", 100, HOUR_MS,
+            "After this time one call of the whole host tries the model again"),
+    SWITCH("ADAPTIVE_TIMEOUTS", adaptive_timeouts, "false",
+           "Let the time-outs of both models follow what calls really take, "
+           "starting from FLASH_TIMEOUT_S and PRO_TIMEOUT_S"),
+    SECONDS("ADAPTIVE_INTERVAL_S", adaptive_interval_ms, "60", 1000, HOUR_MS,
+            "Least time between two changes; each is 20 % at the most"),
+    SECONDS("FLASH_TIMEOUT_MIN_S", flash.timeout_min_ms, "2", 50, HOUR_MS,
+            "An adaptive time-out of the fast model goes no lower"),
+    SECONDS("FLASH_TIMEOUT_MAX_S", flash.timeout_max_ms, "10", 50, HOUR_MS,
+            "An adaptive time-out of the fast model goes no higher"),
+    SECONDS("PRO_TIMEOUT_MIN_S", pro.timeout_min_ms, "20", 50, HOUR_MS,
+            "An adaptive time-out of the accurate model goes no lower"),
+    SECONDS("PRO_TIMEOUT_MAX_S", pro.timeout_max_ms, "60", 50, HOUR_MS,
+            "An adaptive time-out of the accurate model goes no higher"),
     COUNT("MAX_ANSWER_BYTES", max_answer_bytes, "4194304", 1024, 8388608, 0,
           "Longest answer text taken from one model"),
     TEXT("PROJECT_ID", project, "", "Google Cloud project, for vertex"),
@@ -317,6 +351,11 @@ check_whole(const struct config *config, struct err *err)
     if (config->spool_reserve_bytes >= config->spool_max_bytes)
         return err_set(err, ERR_INVALID,
                        "SPOOL_RESERVE_BYTES is not below SPOOL_MAX_BYTES");
+    if (config->flash.timeout_min_ms > config->flash.timeout_max_ms ||
+        config->pro.timeout_min_ms > config->pro.timeout_max_ms)
+        return err_set(err, ERR_INVALID,
+                       "FLASH_TIMEOUT_MIN_S or PRO_TIMEOUT_MIN_S is above its "
+                       "_MAX_S");
     if (config->audit_share_ms * 2 > config->run_deadline_ms)
         return err_set(err, ERR_INVALID,
                        "AUDIT_SHARE_S is more than half of RUN_DEADLINE_S");

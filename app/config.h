@@ -34,11 +34,15 @@ enum config_events { CONFIG_CLASSIC, CONFIG_STAGED, CONFIG_BOTH };
 struct config_role {
     int provider; /* enum config_provider */
     const char *model;
+    const char *fallback_model;
+    const char *fallback_thinking;
     const char *base_url;
     const char *api_key;
     const char *thinking;
     int64_t max_output_tokens;
     int64_t timeout_ms;
+    int64_t timeout_min_ms; /* where adaptive time-outs end */
+    int64_t timeout_max_ms;
     int64_t first_token_ms;
 };
 
@@ -93,6 +97,13 @@ struct config {
     int64_t connect_ms;
     int64_t idle_ms;
     int64_t max_answer_bytes;
+    int64_t model_retries;
+    int64_t model_retry_pause_ms;
+    int64_t breaker_failures;
+    int64_t breaker_window_ms;
+    int64_t breaker_open_ms;
+    bool adaptive_timeouts;
+    int64_t adaptive_interval_ms;
 
     /* one run */
     int64_t run_deadline_ms;

@@ -24,11 +24,17 @@ enum metrics_family {
     METRICS_ERRORS,        /* error class */
     METRICS_CANCELLATIONS, /* enum metrics_cancelled */
     METRICS_SSE_DURATION,
-    METRICS_HTTP_REQUESTS, /* route and status: metrics_http() */
-    METRICS_HTTP_DURATION, /* enum metrics_route */
-    METRICS_INFERENCE,     /* model role */
-    METRICS_TOKENS,        /* metrics_tokens() */
-    METRICS_MARKS,         /* role * METRICS_MARK_COUNT + enum metrics_mark */
+    METRICS_HTTP_REQUESTS,  /* route and status: metrics_http() */
+    METRICS_HTTP_DURATION,  /* enum metrics_route */
+    METRICS_INFERENCE,      /* model role */
+    METRICS_TOKENS,         /* metrics_tokens() */
+    METRICS_MARKS,          /* role * METRICS_MARK_COUNT + enum metrics_mark */
+    METRICS_RETRIES,        /* model role */
+    METRICS_FALLBACKS,      /* model role */
+    METRICS_CIRCUIT_STATE,  /* enum breakers_component; enum breaker_state */
+    METRICS_CIRCUIT_OPENED, /* enum breakers_component */
+    METRICS_CALL_DURATION,  /* model role */
+    METRICS_TIMEOUT,        /* model role */
     METRICS_EARLY_TERMINATIONS,
     METRICS_SALVAGED,     /* model role that was kept */
     METRICS_REDACTIONS,   /* enum metrics_redaction */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask/adapt.h"
 #include "ask/run.h"
 #include "ask/stream.h"
 #include "ask/tally.h"
@@ -12,6 +13,7 @@
 #include "base/str.h"
 #include "guard/door.h"
 #include "guard/privacy.h"
+#include "guard/timeouts.h"
 #include "ledger/clerk.h"
 #include "metrics.h"
 #include "model/setup.h"
@@ -295,8 +297,10 @@ prepare(struct visit *visit, struct run *run)
     run->deadline_mono_ms = run->started_mono_ms + config->run_deadline_ms;
     run->models_deadline_mono_ms =
         run->deadline_mono_ms - config->audit_share_ms;
-    for (int role = 0; role < MODEL_ROLE_COUNT; role++)
+    for (int role = 0; role < MODEL_ROLE_COUNT; role++) {
         run->facts.answer[role] = run_not_asked;
+        run->timeout_ms[role] = timeouts_ms((size_t)role, config);
+    }
     turn_init(&run->turn, &policy);
     if (uuid_v7_new(&run->id, &err) == 0 &&
         redact(visit->ask, run, &err) == 0) {
@@ -354,6 +358,7 @@ serve_run(struct visit *visit, struct run *run)
                  vocab_words_name(run->request.words));
         ask->is_sick = turn_run(run, &tools) == -1 || ask->is_sick;
         tally_run(run);
+        adapt_after_run(run, ask->clerk);
     } else {
         turn_away(visit, 503, "audit_unavailable",
                   "The record of a run could not be stored", RETRY_AFTER);

@@ -26,6 +26,12 @@ count_or_null(int64_t value)
 }
 
 static json_t *
+status_or_null(long http_status)
+{
+    return http_status > 0 ? json_integer(http_status) : json_null();
+}
+
+static json_t *
 utc(int64_t unix_us)
 {
     char text[CLOCK_UTC_LEN];
@@ -131,6 +137,28 @@ set_usage(json_t *model, const struct model_usage *usage)
            set(model, "total_tokens", count_or_null(usage->total_tokens));
 }
 
+/* Each request that went out, in their order. */
+static json_t *
+attempt_facts(const struct model_answer *answer)
+{
+    json_t *attempts = json_array();
+    bool complete = true;
+
+    for (int i = 0; i < answer->attempts && complete; i++) {
+        const struct model_attempt *attempt = &answer->attempt_log[i];
+        json_t *fact = json_object();
+
+        complete =
+            set(fact, "model", json_string(attempt->model)) &&
+            set(fact, "error_class", text_or_null(attempt->error_class)) &&
+            set(fact, "http_status", status_or_null(attempt->http_status)) &&
+            set(fact, "wait_ms", json_integer(attempt->wait_ms)) &&
+            set(fact, "took_ms", json_integer(attempt->took_ms));
+        complete = json_array_append_new(attempts, fact) == 0 && complete;
+    }
+    return finish(attempts, complete);
+}
+
 static bool
 set_outcome(json_t *model, const struct run *run, enum model_role role)
 {
@@ -146,10 +174,10 @@ set_outcome(json_t *model, const struct run *run, enum model_role role)
                text_or_null(vocab_failure_code(role, answer->outcome))) &&
            set(model, "error_class", text_or_null(answer->error_class)) &&
            set(model, "finish_reason", text_or_null(answer->finish_reason)) &&
-           set(model, "http_status",
-               answer->http_status > 0 ? json_integer(answer->http_status)
-                                       : json_null()) &&
+           set(model, "http_status", status_or_null(answer->http_status)) &&
            set(model, "attempts", json_integer(answer->attempts)) &&
+           set(model, "attempt_log", attempt_facts(answer)) &&
+           set(model, "fallback", json_boolean(answer->fallback)) &&
            set(model, "rerouted", json_boolean(answer->rerouted)) &&
            set(model, "transport_unclean",
                json_boolean(answer->transport_unclean));
@@ -173,6 +201,7 @@ model_facts(const struct run *run, enum model_role role)
                 answered ? text_or_null(answer->served_model) : json_null()) &&
             set(model, "response_id", text_or_null(answer->response_id)) &&
             set(model, "started_at", utc(answer->started_unix_us)) &&
+            set(model, "timeout_ms", json_integer(run->timeout_ms[role])) &&
             set(model, "first_token_ms",
                 count_or_null(answer->first_token_ms)) &&
             set(model, "latency_ms",

@@ -32,9 +32,10 @@ struct run {
     char id_text[UUID_TEXT_LEN];
     int64_t started_unix_us;
     int64_t started_mono_ms;
-    int64_t deadline_mono_ms;        /* of all of it */
-    int64_t models_deadline_mono_ms; /* leaves the audit its share */
-    const char *principal;           /* who was let in; NULL without auth */
+    int64_t deadline_mono_ms;             /* of all of it */
+    int64_t models_deadline_mono_ms;      /* leaves the audit its share */
+    int64_t timeout_ms[MODEL_ROLE_COUNT]; /* in force when it began */
+    const char *principal; /* who was let in; NULL without auth */
 
     struct request request;
     struct buf query;         /* redacted; owned */

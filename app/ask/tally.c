@@ -44,8 +44,10 @@ count_model(const struct run *run, enum model_role role)
     if (model_outcome_is_answer(answer->outcome)) {
         metrics_observe(METRICS_LATENCY, role, answer->latency_ms);
         metrics_observe(METRICS_INFERENCE, role, answer->latency_ms);
+        metrics_observe(METRICS_CALL_DURATION, role, answer->latency_ms);
     } else if (answer->outcome == MODEL_TIMED_OUT) {
         metrics_count(METRICS_TIMEOUTS, role);
+        metrics_observe(METRICS_CALL_DURATION, role, run->timeout_ms[role]);
         metrics_error(answer->error_class);
     } else if (answer->outcome != MODEL_CANCELLED &&
                answer->outcome != MODEL_PENDING) {
@@ -54,6 +56,9 @@ count_model(const struct run *run, enum model_role role)
     if (answer->attempts > 0 && answer->outcome != MODEL_CANCELLED)
         note_provider(run, role);
     count_marks(answer, role);
+    metrics_add(METRICS_RETRIES, role, (uint64_t)answer->retries);
+    if (answer->fallback)
+        metrics_count(METRICS_FALLBACKS, role);
     metrics_tokens(role, METRICS_TOKENS_INPUT, answer->usage.input_tokens);
     metrics_tokens(role, METRICS_TOKENS_OUTPUT, answer->usage.output_tokens);
     metrics_tokens(role, METRICS_TOKENS_THOUGHT, answer->usage.thought_tokens);

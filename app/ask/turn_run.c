@@ -384,9 +384,6 @@ start_models(struct drive *drive)
 
     for (int role = 0; role < MODEL_ROLE_COUNT; role++) {
         const enum model_role which = (enum model_role)role;
-        const int64_t timeout_ms = which == MODEL_PRO
-                                       ? run->config->pro.timeout_ms
-                                       : run->config->flash.timeout_ms;
         const struct model_prompt prompt = { prompts_system(which), user };
         struct err err = { 0 };
 
@@ -396,7 +393,7 @@ start_models(struct drive *drive)
             run->calls[role] =
                 models_start(drive->tools->models, which, &prompt,
                              sooner(run->models_deadline_mono_ms,
-                                    clock_mono_ms() + timeout_ms),
+                                    clock_mono_ms() + run->timeout_ms[role]),
                              &err);
         if (run->calls[role] != NULL)
             continue;
@@ -423,6 +420,7 @@ turn_run(struct run *run, const struct turn_run_tools *tools)
     if (run->turn.phase == TURN_ASKING) {
         step(&drive, &(struct turn_fact){ .kind = TURN_BEGAN });
         start_models(&drive);
+        look_at_models(&drive); /* some end before they begin */
         if (tools->stream->broken)
             client_left(&drive);
     }

@@ -2,6 +2,7 @@
 #include "control/pages.h"
 
 #include "base/clock.h"
+#include "guard/breakers.h"
 #include "guard/provider.h"
 #include "metrics.h"
 #include "model/model.h"
@@ -23,6 +24,7 @@ ledger_is_served(const struct control_config *config)
                        1u << BOARD_IDLE | 1u << BOARD_BUSY) > 0;
 }
 
+/* Leaves the object open. */
 static void
 write_provider(struct jsonw *json, const char *name,
                const struct provider_view *view)
@@ -41,6 +43,18 @@ write_provider(struct jsonw *json, const char *name,
         jsonw_null(json, "last_attempt");
     }
     jsonw_int(json, "retry_count", (int64_t)view->failure_count);
+}
+
+static void
+write_model(struct jsonw *json, enum model_role role,
+            const struct provider_view *view)
+{
+    const enum breakers_component component =
+        role == MODEL_FLASH ? BREAKERS_FLASH : BREAKERS_PRO;
+
+    write_provider(json, model_role_name(role), view);
+    jsonw_string(json, "circuit",
+                 breaker_state_name(breakers_state(component)));
     jsonw_end_object(json);
 }
 
@@ -112,8 +126,9 @@ pages_health(const struct control_config *config, struct buf *out)
     jsonw_string(&json, "project_id", config->config->project);
     jsonw_object(&json, "components");
     write_provider(&json, "vertex_ai", &both);
-    write_provider(&json, "flash", &flash);
-    write_provider(&json, "pro", &pro);
+    jsonw_end_object(&json);
+    write_model(&json, MODEL_FLASH, &flash);
+    write_model(&json, MODEL_PRO, &pro);
     write_ledger(&json, ledger);
     write_workers(&json, config);
     jsonw_end_object(&json);

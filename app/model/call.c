@@ -1,46 +1,92 @@
 /*
- * call.c - see call.h: one call, from its request to its answer.
+ * call.c - see call.h: one call, from its first attempt to its answer.
  */
 #include "model/call.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
+#include "model/retry.h"
 
-#define MAX_BODY_BYTES   (64u << 20)
-#define MAX_HEADER_BYTES 32768
+#define MAX_BODY_BYTES (64u << 20)
 
-static const struct model_config *
-config_of(const struct model_call *call)
+#define LEASE_MS 1000 /* past its deadline a prober is given up for dead */
+
+const struct model_config *
+call_config(const struct model_call *call)
 {
-    return &call->models->config.roles[call->role];
+    return &call->models->roles[call->role].targets[call->target];
 }
 
-static const struct dialect *
-dialect_of_call(const struct model_call *call)
+const struct dialect *
+call_dialect(const struct model_call *call)
 {
     return call->models->roles[call->role].dialect;
 }
 
-/* ---- the end of a call -------------------------------------------------- */
+/* ---- the breaker --------------------------------------------------------- */
 
-/* Closes its connection if it still has one. */
-static void
-land(struct model_call *call)
+static enum breakers_component
+component_of(const struct model_call *call)
 {
-    if (call->http_call != NULL)
-        call->http_status = http_call_result(call->http_call).status;
-    http_call_free(call->http_call); /* before the body that curl reads */
-    call->http_call = NULL;
-    buf_close(&call->body);
+    static const enum breakers_component
+        components[MODEL_ROLE_COUNT][TARGET_COUNT] = {
+            { BREAKERS_FLASH, BREAKERS_FLASH_FALLBACK },
+            { BREAKERS_PRO, BREAKERS_PRO_FALLBACK },
+        };
+
+    return components[call->role][call->target];
+}
+
+static bool
+is_let_pass(struct model_call *call)
+{
+    call->news = BREAKER_UNKNOWN;
+    call->pass = breakers_ask(component_of(call), &call->models->config.breaker,
+                              call->deadline_mono_ms + LEASE_MS);
+    return call->pass != BREAKER_REFUSED;
+}
+
+/* This target is asked no more. */
+static void
+tell_breaker(struct model_call *call)
+{
+    if (call->pass == BREAKER_REFUSED)
+        return;
+    breakers_tell(component_of(call), &call->models->config.breaker, call->pass,
+                  call->news);
+    call->pass = BREAKER_REFUSED;
+}
+
+/* ---- the end of a call --------------------------------------------------- */
+
+/* An attempt that was in flight is over, whoever ended it. */
+static void
+close_attempt(struct model_call *call, enum failure failure)
+{
+    struct model_attempt *attempt = &call->attempt_log[call->attempts];
+
+    assert(call->attempts < MODEL_MAX_ATTEMPTS);
+    flight_land(call);
+    *attempt = (struct model_attempt){
+        .model = call_config(call)->model,
+        .error_class = failure_name(failure),
+        .http_status = call->http_status,
+        .wait_ms = call->wait_ms,
+        .took_ms = clock_mono_ms() - call->flight_mono_ms,
+    };
+    call->attempts++;
+    call->wait_ms = 0;
+    call->stage = PAUSED;
+    call->news = failure_news(failure, call->http_status);
 }
 
 static void
 end(struct model_call *call, struct reply_verdict verdict)
 {
-    land(call);
+    tell_breaker(call);
+    buf_close(&call->body);
     call->verdict = verdict;
     call->ended_mono_ms = clock_mono_ms();
     call->stage = DONE;
@@ -53,141 +99,7 @@ end_with(struct model_call *call, enum failure failure)
                                       .outcome = failure_outcome(failure) });
 }
 
-/* ---- in flight ---------------------------------------------------------- */
-
-static enum http_sink_status
-on_bytes(void *arg, const char *bytes, size_t len)
-{
-    struct model_call *call = arg;
-    struct reply *reply = &call->reply;
-
-    reply_feed(reply, bytes, len);
-    if (reply->failure != FAILURE_NONE || reply->out_of_memory)
-        return HTTP_SINK_STOP;
-    if (!reply_has_substance(reply))
-        return HTTP_SINK_MORE;
-    if (call->first_token_mono_ms == 0 &&
-        (reply->text.len > 0 || reply->thinks))
-        call->first_token_mono_ms = clock_mono_ms();
-    return HTTP_SINK_FIRST;
-}
-
-static int
-add_headers(const struct model_call *call, struct dialect_headers *headers,
-            struct err *err)
-{
-    const struct google_token *token = call->models->token;
-    const bool has_token = dialect_of_call(call)->wants_google_token;
-    const int left_ms = clock_left_ms(call->deadline_mono_ms);
-    const struct dialect_moment moment = {
-        .google_token = has_token ? google_token_bearer(token) : "",
-        .quota_project = has_token ? google_token_quota_project(token) : "",
-        .seconds_left = left_ms > 0 ? (left_ms - 1) / 1000 + 1 : 1,
-    };
-
-    if (dialect_add_header(headers, err, "Accept: text/event-stream") == -1)
-        return -1;
-    return dialect_of_call(call)->headers(config_of(call), &moment, headers,
-                                          err);
-}
-
-/* The first-token clock runs from the call's start, the wait for a token
- * included. */
-static int64_t
-first_token_left_ms(const struct model_call *call, int64_t now_mono_ms)
-{
-    const int64_t limit_ms = config_of(call)->first_token_ms;
-    const int64_t left_ms = call->started_mono_ms + limit_ms - now_mono_ms;
-
-    if (limit_ms == 0)
-        return 0;
-    return left_ms > 0 ? left_ms : 1;
-}
-
-static int
-fly_with(struct model_call *call, struct dialect_headers *headers,
-         struct err *err)
-{
-    struct models *models = call->models;
-    struct http_request request = {
-        .url = buf_cstr(&models->roles[call->role].url),
-        .headers = headers->lines,
-        .body = call->body.bytes,
-        .body_len = call->body.len,
-        .connect_ms = config_of(call)->connect_ms,
-        .first_byte_ms = first_token_left_ms(call, clock_mono_ms()),
-        .idle_ms = config_of(call)->idle_ms,
-        .deadline_mono_ms = call->deadline_mono_ms,
-        .sink = on_bytes,
-        .arg = call,
-    };
-
-    if (add_headers(call, headers, err) == -1)
-        return -1;
-    call->http_call = http_start(models->http, &request, err);
-    return call->http_call != NULL ? 0 : -1;
-}
-
-static int
-fly(struct model_call *call, struct err *err)
-{
-    struct arena arena;
-    struct dialect_headers headers = { .arena = &arena };
-    int status;
-
-    arena_init(&arena, MAX_HEADER_BYTES);
-    status = fly_with(call, &headers, err);
-    arena_close(&arena);
-    if (status == -1)
-        return -1;
-    if (dialect_of_call(call)->wants_google_token)
-        call->token_serial = google_token_serial(call->models->token);
-    call->attempts++;
-    call->stage = IN_FLIGHT;
-    return 0;
-}
-
-static int take_off(struct model_call *call, struct err *err);
-
-/* A second attempt is worth its price only where the first one failed for a
- * cause that is gone by then: a Google token that was revoked early. */
-static bool
-should_try_again(const struct model_call *call,
-                 const struct http_result *result)
-{
-    return dialect_of_call(call)->wants_google_token && result->status == 401 &&
-           call->attempts == 1 && clock_left_ms(call->deadline_mono_ms) > 0;
-}
-
-static int
-try_again(struct model_call *call, struct err *err)
-{
-    http_call_free(call->http_call);
-    call->http_call = NULL;
-    reply_close(&call->reply);
-    reply_init(&call->reply, dialect_of_call(call),
-               call->models->config.max_answer_bytes);
-    google_token_reject(call->models->token, call->token_serial);
-    return take_off(call, err);
-}
-
-static int
-collect_flight(struct model_call *call, struct err *err)
-{
-    struct http_result result;
-
-    if (!http_call_is_done(call->http_call))
-        return 0;
-    result = http_call_result(call->http_call);
-    if (should_try_again(call, &result))
-        return try_again(call, err);
-    end(call, reply_end(&call->reply, result.status, result.outcome));
-    if (call->reply.out_of_memory)
-        return err_set(err, ERR_NOMEM, "model answer");
-    return 0;
-}
-
-/* ---- waiting for a token ------------------------------------------------ */
+/* ---- waiting for a token ------------------------------------------------- */
 
 static int
 take_off_or_give_up(struct model_call *call, int64_t now_mono_ms,
@@ -195,7 +107,7 @@ take_off_or_give_up(struct model_call *call, int64_t now_mono_ms,
 {
     switch (google_token_state(call->models->token, now_mono_ms)) {
     case GOOGLE_TOKEN_READY:
-        return fly(call, err);
+        return flight_start(call, err);
     case GOOGLE_TOKEN_DENIED:
         end_with(call, FAILURE_AUTH);
         break;
@@ -214,8 +126,8 @@ take_off(struct model_call *call, struct err *err)
 {
     const int64_t now_mono_ms = clock_mono_ms();
 
-    if (!dialect_of_call(call)->wants_google_token)
-        return fly(call, err);
+    if (!call_dialect(call)->wants_google_token)
+        return flight_start(call, err);
     if (google_token_want(call->models->token, now_mono_ms, err) == -1)
         return -1;
     return take_off_or_give_up(call, now_mono_ms, err);
@@ -225,7 +137,7 @@ take_off(struct model_call *call, struct err *err)
 static int64_t
 patience_mono_ms(const struct model_call *call, enum failure *failure)
 {
-    const int64_t first_token_ms = config_of(call)->first_token_ms;
+    const int64_t first_token_ms = call_config(call)->first_token_ms;
 
     *failure = FAILURE_TOTAL_TIMEOUT;
     if (first_token_ms == 0 ||
@@ -248,24 +160,166 @@ work_waiting(struct model_call *call, struct err *err)
     return take_off_or_give_up(call, now_mono_ms, err);
 }
 
+/* ---- attempts ------------------------------------------------------------ */
+
+/* Writes the body for whom is asked now, the first time or as the fallback. */
+static int
+write_body(struct model_call *call, struct err *err)
+{
+    buf_clear(&call->body);
+    return call_dialect(call)->body(call_config(call), &call->prompt,
+                                    &call->body, err);
+}
+
+static int64_t
+patience_left_ms(const struct model_call *call)
+{
+    enum failure failure;
+
+    return clock_left_ms(patience_mono_ms(call, &failure));
+}
+
+static bool
+can_fall_back(const struct model_call *call, enum failure failure)
+{
+    return call->target == TARGET_OWN &&
+           call_config(call)->fallback[0] != '\0' &&
+           retry_may_fall_back(failure) && patience_left_ms(call) > 0;
+}
+
+static int begin_asking(struct model_call *call, struct err *err);
+
+static int
+fall_back(struct model_call *call, struct err *err)
+{
+    tell_breaker(call);
+    call->target = TARGET_FALLBACK;
+    return begin_asking(call, err);
+}
+
+/* The first attempt with a target, unless its breaker keeps us away. */
+static int
+begin_asking(struct model_call *call, struct err *err)
+{
+    if (is_let_pass(call))
+        return write_body(call, err) == 0 ? take_off(call, err) : -1;
+    if (can_fall_back(call, FAILURE_CIRCUIT_OPEN))
+        return fall_back(call, err);
+    end_with(call, FAILURE_CIRCUIT_OPEN);
+    return 0;
+}
+
+/* The pause before an attempt like the one that just failed; -1: none. */
+static int64_t
+retry_pause_ms(const struct model_call *call, enum failure failure,
+               const struct http_result *result)
+{
+    const struct retry_policy policy = {
+        .retries = call->models->config.retries,
+        .pause_ms = call->models->config.retry_pause_ms,
+    };
+    const struct retry_facts facts = {
+        .failure = failure,
+        .had_substance = reply_has_substance(&call->reply),
+        .was_kept_connection = result->reused,
+        .asked_delay_ms = call->asked_delay_ms > call->reply.asked_delay_ms
+                              ? call->asked_delay_ms
+                              : call->reply.asked_delay_ms,
+        .retries_done = call->retries_done,
+        .left_ms = patience_left_ms(call),
+        .chance = (unsigned)clock_mono_us(),
+    };
+
+    return retry_wait_ms(&policy, &facts);
+}
+
+static int
+renew_token(struct model_call *call, struct err *err)
+{
+    call->token_renewed = true;
+    google_token_reject(call->models->token, call->token_serial);
+    flight_reset(call);
+    return take_off(call, err);
+}
+
+/* A Google token that was revoked early: its successor will do. */
+static bool
+is_worth_a_new_token(const struct model_call *call)
+{
+    return call_dialect(call)->wants_google_token && call->http_status == 401 &&
+           !call->token_renewed && clock_left_ms(call->deadline_mono_ms) > 0;
+}
+
+static void
+pause_call(struct model_call *call, int64_t wait_ms)
+{
+    call->wait_ms = wait_ms;
+    call->resume_mono_ms = clock_mono_ms() + wait_ms;
+    flight_reset(call);
+}
+
+/* An attempt has ended: with an answer, with the end of the call, or with
+ * another attempt to come. */
+static int
+collect_flight(struct model_call *call, struct err *err)
+{
+    struct http_result result;
+    struct reply_verdict verdict;
+    int64_t wait_ms;
+
+    if (!http_call_is_done(call->http_call))
+        return 0;
+    result = http_call_result(call->http_call);
+    verdict = reply_end(&call->reply, result.status, result.outcome);
+    close_attempt(call, verdict.failure);
+    if (call->reply.out_of_memory)
+        return err_set(err, ERR_NOMEM, "model answer");
+    if (is_worth_a_new_token(call))
+        return renew_token(call, err);
+    wait_ms = retry_pause_ms(call, verdict.failure, &result);
+    if (wait_ms >= 0) {
+        pause_call(call, wait_ms);
+        return 0;
+    }
+    if (reply_has_substance(&call->reply) ||
+        !can_fall_back(call, verdict.failure)) {
+        end(call, verdict);
+        return 0;
+    }
+    flight_reset(call);
+    return fall_back(call, err);
+}
+
+static int
+work_paused(struct model_call *call, struct err *err)
+{
+    if (clock_mono_ms() < call->resume_mono_ms)
+        return 0;
+    call->retries_done++;
+    return take_off(call, err);
+}
+
 /* ---- the turn ----------------------------------------------------------- */
 
 int64_t
 call_wake_mono_ms(const struct model_call *call, int64_t until_mono_ms)
 {
     enum failure failure;
-    int64_t patience;
+    int64_t wake = until_mono_ms;
 
-    if (call->stage != WAITING_FOR_TOKEN)
-        return until_mono_ms;
-    patience = patience_mono_ms(call, &failure);
-    return patience < until_mono_ms ? patience : until_mono_ms;
+    if (call->stage == PAUSED)
+        wake = call->resume_mono_ms;
+    if (call->stage == WAITING_FOR_TOKEN)
+        wake = patience_mono_ms(call, &failure);
+    return wake < until_mono_ms ? wake : until_mono_ms;
 }
 
 int
 call_work(struct model_call *call, struct err *err)
 {
     switch (call->stage) {
+    case PAUSED:
+        return work_paused(call, err);
     case WAITING_FOR_TOKEN:
         return work_waiting(call, err);
     case IN_FLIGHT:
@@ -312,13 +366,12 @@ models_start(struct models *models, enum model_role role,
     call->deadline_mono_ms = deadline_mono_ms;
     call->started_mono_ms = clock_mono_ms();
     call->started_unix_us = clock_unix_us();
+    call->prompt = *prompt;
     buf_init(&call->body, MAX_BODY_BYTES);
-    reply_init(&call->reply, dialect_of_call(call),
+    reply_init(&call->reply, call_dialect(call),
                models->config.max_answer_bytes);
     link_call(models, call);
-    if (dialect_of_call(call)->body(config_of(call), prompt, &call->body,
-                                    err) == 0 &&
-        take_off(call, err) == 0)
+    if (begin_asking(call, err) == 0)
         return call;
     model_call_free(call);
     return NULL;
@@ -333,6 +386,8 @@ model_call_is_done(const struct model_call *call)
 void
 model_call_cancel(struct model_call *call)
 {
+    if (call->stage == IN_FLIGHT)
+        close_attempt(call, FAILURE_CANCELLED);
     if (call->stage != DONE)
         end_with(call, FAILURE_CANCELLED);
 }
@@ -342,7 +397,7 @@ model_call_free(struct model_call *call)
 {
     if (call == NULL)
         return;
-    land(call);
+    model_call_cancel(call);
     unlink_call(call);
     reply_close(&call->reply);
     free(call);
@@ -356,7 +411,7 @@ is_rerouted(const struct model_call *call)
     const char *served = call->reply.served_model;
 
     return served[0] != '\0' &&
-           dialect_is_rerouted(config_of(call)->model, served);
+           dialect_is_rerouted(call_config(call)->model, served);
 }
 
 struct model_answer
@@ -377,6 +432,9 @@ model_call_answer(const struct model_call *call)
         .usage = reply->usage,
         .http_status = call->http_status,
         .attempts = call->attempts,
+        .attempt_log = call->attempt_log,
+        .retries = call->retries_done,
+        .fallback = call->target == TARGET_FALLBACK,
         .rerouted = is_rerouted(call),
         .renamed = reply->renamed,
         .trailed = reply->trails,
@@ -387,7 +445,7 @@ model_call_answer(const struct model_call *call)
     };
 
     if (reply->served_model[0] == '\0')
-        answer.served_model = config_of(call)->model;
+        answer.served_model = call_config(call)->model;
     if (call->first_token_mono_ms != 0)
         answer.first_token_ms =
             call->first_token_mono_ms - call->started_mono_ms;

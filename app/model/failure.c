@@ -24,6 +24,7 @@ const char *const model_error_classes[MODEL_ERROR_CLASS_COUNT] = {
     [FAILURE_CONNECTION_LOST - 1] = "ConnectionLost",
     [FAILURE_TLS - 1] = "TlsError",
     [FAILURE_TOKEN - 1] = "TokenError",
+    [FAILURE_CIRCUIT_OPEN - 1] = "CircuitOpen",
     [FAILURE_BAD_STREAM - 1] = "BadStream",
     [FAILURE_STREAM_CUT - 1] = "StreamCut",
     [FAILURE_TOO_LARGE - 1] = "TooLarge",
@@ -53,6 +54,7 @@ failure_outcome(enum failure failure)
     case FAILURE_CONNECTION_LOST:
     case FAILURE_TLS:
     case FAILURE_TOKEN:
+    case FAILURE_CIRCUIT_OPEN:
         return MODEL_UNAVAILABLE;
     case FAILURE_CONNECT_TIMEOUT:
     case FAILURE_FIRST_TOKEN_TIMEOUT:
@@ -141,6 +143,48 @@ failure_from_transport(enum http_outcome outcome)
         break;
     }
     return FAILURE_NONE;
+}
+
+/* A stream that broke off or fell silent had begun: that proves neither. */
+enum breaker_news
+failure_news(enum failure failure, long http_status)
+{
+    switch (failure) {
+    case FAILURE_HTTP_503:
+    case FAILURE_CONNECT_TIMEOUT:
+    case FAILURE_CONNECT:
+    case FAILURE_CONNECTION_LOST:
+    case FAILURE_TLS:
+        return BREAKER_FAILED;
+    case FAILURE_HTTP_5XX: /* 500 may be the fault of this question alone */
+        return http_status > 500 ? BREAKER_FAILED : BREAKER_SERVED;
+    case FAILURE_FIRST_TOKEN_TIMEOUT:
+    case FAILURE_TOTAL_TIMEOUT:
+        return http_status == 0 ? BREAKER_FAILED : BREAKER_UNKNOWN;
+    case FAILURE_IDLE_TIMEOUT:
+    case FAILURE_STREAM_CUT:
+    case FAILURE_TOKEN:
+    case FAILURE_CIRCUIT_OPEN:
+    case FAILURE_CANCELLED:
+        return BREAKER_UNKNOWN;
+    case FAILURE_NONE:
+    case FAILURE_AUTH:
+    case FAILURE_MODEL_NOT_FOUND:
+    case FAILURE_RATE_LIMITED:
+    case FAILURE_INPUT_TOO_LONG:
+    case FAILURE_HTTP_4XX:
+    case FAILURE_HTTP_OTHER:
+    case FAILURE_PROVIDER:
+    case FAILURE_BAD_STREAM:
+    case FAILURE_TOO_LARGE:
+    case FAILURE_BAD_FINISH:
+    case FAILURE_BLOCKED:
+    case FAILURE_EMPTY:
+    case FAILURE_ONLY_THOUGHT:
+    case FAILURE_COUNT:
+        break;
+    }
+    return BREAKER_SERVED;
 }
 
 enum failure

@@ -8,6 +8,7 @@
 #define MODEL_FAILURE_H
 
 #include "client/http.h"
+#include "guard/breaker.h"
 #include "model/model.h"
 
 enum failure {
@@ -28,7 +29,8 @@ enum failure {
     FAILURE_CONNECT,
     FAILURE_CONNECTION_LOST, /* before the first byte of a response */
     FAILURE_TLS,
-    FAILURE_TOKEN, /* no Google token could be fetched */
+    FAILURE_TOKEN,        /* no Google token could be fetched */
+    FAILURE_CIRCUIT_OPEN, /* not asked: it failed too often just now */
     FAILURE_BAD_STREAM,
     FAILURE_STREAM_CUT, /* no end marker */
     FAILURE_TOO_LARGE,
@@ -51,6 +53,10 @@ enum failure failure_from_status(long http_status);
 
 /* FAILURE_NONE for HTTP_DONE. */
 enum failure failure_from_transport(enum http_outcome outcome);
+
+/* What an attempt that ended so says of its provider; http_status is 0 when
+ * none arrived. */
+enum breaker_news failure_news(enum failure failure, long http_status);
 
 /* The status decides, unless it says little and the body names the cause. */
 enum failure failure_refined(enum failure by_status, enum failure by_body);

@@ -59,15 +59,48 @@ wants_google_token(const struct models_config *config)
     return false;
 }
 
+/* What a role asks its target with. */
+static struct model_config
+target_config(const struct model_config *role, enum target target)
+{
+    struct model_config config = *role;
+
+    if (target == TARGET_FALLBACK) {
+        config.model = role->fallback;
+        config.thinking = role->fallback_thinking;
+    }
+    return config;
+}
+
+static bool
+has_target(const struct model_config *role, enum target target)
+{
+    return target == TARGET_OWN || role->fallback[0] != '\0';
+}
+
+static int
+check_role(const struct model_config *role, struct err *err)
+{
+    for (enum target target = 0; target < TARGET_COUNT; target++) {
+        const struct model_config config = target_config(role, target);
+
+        if (has_target(role, target) &&
+            dialect_of(role->provider)->check(&config, err) == -1) {
+            if (target == TARGET_FALLBACK)
+                err_prefix(err, "fallback");
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int
 check_settings(const struct models_config *config, struct err *err)
 {
     if (config->max_answer_bytes == 0)
         return err_set(err, ERR_INVALID, "answers of no bytes");
     for (enum model_role role = 0; role < MODEL_ROLE_COUNT; role++) {
-        const struct model_config *one = &config->roles[role];
-
-        if (dialect_of(one->provider)->check(one, err) == -1) {
+        if (check_role(&config->roles[role], err) == -1) {
             err_prefix(err, "%s model", model_role_name(role));
             return -1;
         }
@@ -89,18 +122,30 @@ models_check(const struct models_config *config, struct err *err)
 /* ---- life --------------------------------------------------------------- */
 
 static int
-prepare_roles(struct models *models, struct err *err)
+prepare_role(struct models *models, enum model_role role, struct err *err)
 {
-    for (enum model_role role = 0; role < MODEL_ROLE_COUNT; role++) {
-        const struct model_config *config = &models->config.roles[role];
-        const struct dialect *dialect = dialect_of(config->provider);
-        struct buf *url = &models->roles[role].url;
+    const struct model_config *config = &models->config.roles[role];
+    const struct dialect *dialect = dialect_of(config->provider);
 
-        models->roles[role].dialect = dialect;
+    models->roles[role].dialect = dialect;
+    for (enum target target = 0; target < TARGET_COUNT; target++) {
+        struct model_config *asked = &models->roles[role].targets[target];
+        struct buf *url = &models->roles[role].urls[target];
+
+        *asked = target_config(config, target);
         buf_init(url, MAX_URL_BYTES);
-        if (dialect->url(config, url, err) == -1)
+        if (has_target(config, target) && dialect->url(asked, url, err) == -1)
             return -1;
     }
+    return 0;
+}
+
+static int
+prepare_roles(struct models *models, struct err *err)
+{
+    for (enum model_role role = 0; role < MODEL_ROLE_COUNT; role++)
+        if (prepare_role(models, role, err) == -1)
+            return -1;
     return 0;
 }
 
@@ -114,6 +159,7 @@ models_new(const struct models_config *config, struct err *err)
     };
     struct models *models;
 
+    assert(config->retries <= MODEL_MAX_RETRIES);
     if (check_settings(config, err) == -1)
         return NULL;
     models = calloc(1, sizeof(*models));
@@ -148,7 +194,8 @@ models_free(struct models *models)
     google_token_free(models->token); /* its fetch lives in http */
     http_free(models->http);
     for (size_t i = 0; i < MODEL_ROLE_COUNT; i++)
-        buf_close(&models->roles[i].url);
+        for (size_t target = 0; target < TARGET_COUNT; target++)
+            buf_close(&models->roles[i].urls[target]);
     free(models);
 }
 

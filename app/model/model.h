@@ -15,6 +15,11 @@
  * An answer is complete only with a genuine finish reason and no error after
  * it.  A failing provider is a result, never an error of ours.  Provider text
  * other than the answer itself never leaves this module: only classes do.
+ *
+ * As long as nothing of an answer came, a call may make several attempts, with
+ * pauses between them, and turn to the role's fallback in the end; all of it
+ * inside of its deadline.  A breaker shared by all processes keeps calls away
+ * from a model that cannot be reached.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -26,6 +31,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "client/http.h"
+#include "guard/breaker.h"
 
 enum model_role { MODEL_FLASH, MODEL_PRO, MODEL_ROLE_COUNT };
 
@@ -42,6 +48,8 @@ enum model_provider {
 struct model_config {
     enum model_provider provider;
     const char *model;    /* id as asked for */
+    const char *fallback; /* "": none; else asked when model is not
+                           * available */
     const char *base_url; /* "": the provider's own; else scheme://host[:port]
                     * and, for openai, the path up to /chat/completions */
     const char *api_key;
@@ -50,8 +58,9 @@ struct model_config {
     const char *thinking; /* "": leave it to the provider; a number is a Gemini
                            * thinkingBudget; a word is thinkingLevel or
                            * reasoning_effort */
-    int64_t max_output_tokens;   /* 0: leave it to the provider */
-    const char *max_tokens_name; /* openai: max_tokens or
+    const char *fallback_thinking; /* the same for the fallback */
+    int64_t max_output_tokens;     /* 0: leave it to the provider */
+    const char *max_tokens_name;   /* openai: max_tokens or
                                   * max_completion_tokens */
     int64_t connect_ms;
     int64_t first_token_ms; /* 0: no limit but the call's deadline */
@@ -65,6 +74,10 @@ struct models_config {
     const char *metadata_host;    /* GCE_METADATA_HOST; "": the real one */
     bool http2;
     size_t max_answer_bytes; /* of text, per call */
+    int64_t retries;         /* of one call, at most MODEL_MAX_RETRIES */
+    int64_t retry_pause_ms;  /* before the first, if the provider does not
+                                * say; doubles */
+    struct breaker_policy breaker;
 };
 
 /* Check what can be checked without the network: URLs, ids, that credentials
@@ -96,8 +109,23 @@ enum model_outcome {
     MODEL_CANCELLED, /* by us */
 };
 
+#define MODEL_MAX_RETRIES 5
+
+/* The first, its retries, one more for a Google token that was revoked early,
+ * and the fallback's. */
+#define MODEL_MAX_ATTEMPTS (MODEL_MAX_RETRIES + 3)
+
+/* One request that was sent, or was to be. */
+struct model_attempt {
+    const char *model;       /* id as asked for */
+    const char *error_class; /* "" for an answer */
+    long http_status;        /* 0: none came */
+    int64_t wait_ms;         /* the pause before it */
+    int64_t took_ms;
+};
+
 /* Everything that error_class can say, save "": fit for a metric's label. */
-#define MODEL_ERROR_CLASS_COUNT 25
+#define MODEL_ERROR_CLASS_COUNT 26
 extern const char *const model_error_classes[MODEL_ERROR_CLASS_COUNT];
 
 /* True for the two that carry a whole answer. */
@@ -129,6 +157,9 @@ struct model_answer {
     struct model_usage usage;
     long http_status;
     int attempts;
+    const struct model_attempt *attempt_log; /* so many */
+    int retries;   /* of them, those that followed a pause */
+    bool fallback; /* it turned to the role's fallback */
     bool rerouted; /* served_model is another one than was asked for */
     bool renamed;  /* the model or the response id changed on the way */
     bool trailed;  /* something came after the end, and was ignored */
@@ -156,7 +187,7 @@ int models_turn(struct models *models, struct http_fd *extra,
 bool model_call_is_done(const struct model_call *call);
 struct model_answer model_call_answer(const struct model_call *call);
 
-/* Closes its connection at once; outcome MODEL_CANCELLED.  The text so far
+/* Closes its connection at once, or ends its pause; outcome MODEL_CANCELLED.  The text so far
  * stays readable.  Does nothing to a call that is done. */
 void model_call_cancel(struct model_call *call);
 void model_call_free(struct model_call *call); /* NULL is fine */

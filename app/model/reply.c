@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "model/dialect.h"
+#include "model/retry.h"
 #include "text/utf8.h"
 
 #define MAX_LINE_BYTES  (8u << 20)
@@ -32,6 +33,7 @@ reply_init(struct reply *reply, const struct dialect *dialect,
 
     *reply = (struct reply){
         .dialect = dialect,
+        .asked_delay_ms = RETRY_NOT_SAID,
         .usage = { -1, -1, -1, -1, -1 },
     };
     sse_parser_init(&reply->parser, &limits, on_item, reply);
@@ -53,6 +55,13 @@ fail(struct reply *reply, enum failure failure)
 {
     if (reply->failure == FAILURE_NONE)
         reply->failure = failure;
+}
+
+static void
+fail_as_told(struct reply *reply, const json_t *error)
+{
+    reply->asked_delay_ms = retry_delay_of_error(error);
+    fail(reply, reply->dialect->classify(error));
 }
 
 static bool
@@ -176,7 +185,7 @@ take_object(struct reply *reply, const json_t *object)
     const json_t *error = find_error(object);
 
     if (error != NULL)
-        fail(reply, reply->dialect->classify(error));
+        fail_as_told(reply, error);
     else if (json_is_object(object))
         reply->dialect->event(reply, object);
 }
@@ -198,7 +207,7 @@ take_error(struct reply *reply, const json_t *value)
 {
     const json_t *error = find_error(value);
 
-    fail(reply, reply->dialect->classify(error != NULL ? error : value));
+    fail_as_told(reply, error != NULL ? error : value);
 }
 
 /* NULL when it is no JSON or memory ran out. */
@@ -314,7 +323,7 @@ take_raw_tail(struct reply *reply)
     if (value == NULL)
         fail(reply, FAILURE_STREAM_CUT);
     else if (error != NULL)
-        fail(reply, reply->dialect->classify(error));
+        fail_as_told(reply, error);
     json_decref(value);
 }
 

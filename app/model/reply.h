@@ -73,6 +73,7 @@ struct reply {
     bool out_of_memory;
     enum reply_finish finish;
     enum failure failure;
+    int64_t asked_delay_ms; /* by the error, before another attempt */
     struct model_usage usage;
     char finish_reason[REPLY_FINISH_LEN];
     char served_model[REPLY_NAME_LEN];

@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "client/http.h"
 #include "gate/fcgi.h"
+#include "guard/breakers.h"
 #include "guard/provider.h"
+#include "guard/timeouts.h"
 #include "metrics.h"
 #include "prefork/master.h"
 #include "sys/fd.h"
@@ -123,6 +125,8 @@ on_reload(void *arg, struct master_pool *pools, const void **config,
     service->previous = service->current;
     service->current = next;
     provider_forget();
+    breakers_forget();
+    timeouts_begin(next->config);
     size_pools(pools, next->config);
     log_set_level((enum log_level)next->config->log_level);
     *config = next;
@@ -139,6 +143,7 @@ on_forget(void *arg, const void *config)
     if (unused == service->current) {
         service->current = service->previous;
         log_set_level((enum log_level)service->current->config->log_level);
+        timeouts_begin(service->current->config);
     }
     if (unused == service->previous || service->current == service->previous)
         service->previous = NULL;
@@ -240,11 +245,13 @@ prepare(struct service *service, struct err *err)
 
     fd_raise_limit();
     if (metrics_init(err) == -1 || provider_init(err) == -1 ||
+        breakers_init(err) == -1 || timeouts_init(err) == -1 ||
         http_global_init(err) == -1 ||
         file_make_folder(config->state_dir, 0750, err) == -1 ||
         claim_state_dir(service, err) == -1 ||
         listen_open(&service->sockets, config, err) == -1)
         return -1;
+    timeouts_begin(config);
     metrics_gauge(METRICS_BUILD_INFO, 0, 1);
     metrics_gauge(METRICS_START_TIME, 0, clock_unix_us() / 1000000);
     service->board = board_new(slots_needed(config), err);

@@ -19,11 +19,13 @@ role_config(enum model_provider provider, const char *base_url)
     return (struct model_config){
         .provider = provider,
         .model = "gemini-test",
+        .fallback = "",
         .base_url = base_url,
         .api_key = SECRET,
         .project = "acme",
         .location = "global",
         .thinking = "",
+        .fallback_thinking = "",
         .max_tokens_name = "max_tokens",
         .connect_ms = 2000,
         .first_token_ms = 3000,

@@ -288,6 +288,8 @@ set_up_run(struct run *run)
     run->started_mono_ms = BEGAN_MONO_MS;
     run->deadline_mono_ms = BEGAN_MONO_MS + WORLD_RUN_MS;
     run->models_deadline_mono_ms = BEGAN_MONO_MS + WORLD_MODELS_MS;
+    run->timeout_ms[MODEL_FLASH] = world.config.flash.timeout_ms;
+    run->timeout_ms[MODEL_PRO] = world.config.pro.timeout_ms;
     run->left_after_ms = -1;
     run->request.words = world_script->words;
     buf_init(&run->query, 1024);

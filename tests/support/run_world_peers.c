@@ -84,6 +84,9 @@ __wrap_model_call_is_done(const struct model_call *call)
     return call->is_done;
 }
 
+static const struct model_attempt the_attempt = { .model = "quick",
+                                                  .error_class = "" };
+
 struct model_answer
 __wrap_model_call_answer(const struct model_call *call)
 {
@@ -97,6 +100,7 @@ __wrap_model_call_answer(const struct model_call *call)
         .error_class = "",
         .usage = { -1, -1, -1, -1, -1 },
         .attempts = 1,
+        .attempt_log = &the_attempt,
         .started_unix_us = world.run.started_unix_us + call->started_ms * 1000,
         .first_token_ms = -1,
         /* of one that was cut, so far */

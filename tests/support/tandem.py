@@ -275,6 +275,7 @@ class Stack:
             "SCRIBE_SOCKET": str(self.folder / "scribe.sock"),
             "GEMINI_API_KEY": "simulated-key-0123456789",
             "LOG_LEVEL": "DEBUG",
+            "BREAKER_FAILURES": "0",  # one test's faults are not the next's
             "GEMINI_BASE_URL": f"http://{host}:{port}",
             **self.env})
 

@@ -76,6 +76,8 @@ static const struct member model_members[] = {
     { "thought_tokens", 'I' },    { "cached_tokens", 'I' },
     { "total_tokens", 'I' },      { "rerouted", 'b' },
     { "transport_unclean", 'b' }, { "sent_ms", 'I' },
+    { "attempt_log", 'a' },       { "fallback", 'b' },
+    { "timeout_ms", 'i' },
 };
 
 static bool
@@ -125,12 +127,18 @@ static const struct config config = {
     .enable_auth = true,
 };
 
+static const struct model_attempt two_attempts[] = {
+    { "quick", "HttpError503", 503, 0, 20 },
+    { "spare", "", 200, 1100, 180 },
+};
+
 /* clang-format off */
 #define ANSWERED { \
     .outcome = MODEL_COMPLETE, .text = "whole", .text_len = 5, \
     .served_model = "served-1", .response_id = "r-1", \
     .finish_reason = "STOP", .error_class = "", \
     .usage = { 10, 5, 2, 0, 17 }, .http_status = 200, .attempts = 2, \
+    .attempt_log = two_attempts, .fallback = true, \
     .rerouted = true, .transport_unclean = true, \
     .started_unix_us = STARTED_UNIX_US, .first_token_ms = 40, \
     .latency_ms = 300 }
@@ -138,7 +146,8 @@ static const struct config config = {
     .outcome = how, .text = arrived, .text_len = sizeof(arrived) - 1, \
     .served_model = "served-1", .response_id = "", .finish_reason = "", \
     .error_class = why, .usage = { -1, -1, -1, -1, -1 }, \
-    .http_status = 200, .attempts = 1, .started_unix_us = STARTED_UNIX_US, \
+    .http_status = 200, .attempts = 1, .attempt_log = two_attempts, \
+    .started_unix_us = STARTED_UNIX_US, \
     .first_token_ms = -1, .latency_ms = 3000, .cleaned = true }
 #define UNKNOWN { \
     .text = "", .served_model = "", .response_id = "", \
@@ -179,6 +188,7 @@ run_make(struct run *run, const struct record_case *is)
     run->turn.hurried = is->hurried;
     for (int role = 0; role < MODEL_ROLE_COUNT; role++) {
         run->facts.answer[role] = is->answer[role];
+        run->timeout_ms[role] = 5000;
         run->turn.cancelled[role] = is->cancelled[role];
         if (is->cancelled[role] == TURN_NOT_CANCELLED)
             run->turn.outcome[role] = is->answer[role].outcome;
@@ -270,7 +280,12 @@ static const struct record_case cases[] = {
                    "{\"outcome\":\"complete\",\"cancelled\":null,"
                    "\"code\":null,\"error_class\":null,"
                    "\"finish_reason\":\"STOP\",\"http_status\":200,"
-                   "\"attempts\":2,\"rerouted\":true,"
+                   "\"attempts\":2,\"attempt_log\":["
+                   "{\"model\":\"quick\",\"error_class\":\"HttpError503\","
+                   "\"http_status\":503,\"wait_ms\":0,\"took_ms\":20},"
+                   "{\"model\":\"spare\",\"error_class\":null,"
+                   "\"http_status\":200,\"wait_ms\":1100,\"took_ms\":180}],"
+                   "\"fallback\":true,\"timeout_ms\":5000,\"rerouted\":true,"
                    "\"transport_unclean\":true,\"input_tokens\":10,"
                    "\"output_tokens\":5,\"thought_tokens\":2,"
                    "\"cached_tokens\":0,\"total_tokens\":17,"
@@ -333,6 +348,7 @@ static const struct record_case cases[] = {
                  { "flash.latency_ms", "null" },
                  { "flash.http_status", "null" },
                  { "flash.attempts", "0" },
+                 { "flash.attempt_log", "[]" },
                  { "flash.requested_model", "\"quick\"" },
                  { "pro.outcome", "\"not_started\"" } },
       .parts = "" },
