@@ -18,8 +18,8 @@
 #define MAX_BUCKETS 32
 
 struct cell {
-    _Atomic int64_t limit_ms; /* 0: as configured */
-    _Atomic int64_t decided_mono_ms;
+    _Atomic int64_t limit_ms;           /* 0: as configured */
+    _Atomic int64_t decided_mono_ms;    /* 0: never */
     _Atomic uint64_t seen[MAX_BUCKETS]; /* in decisions before */
 };
 
@@ -98,7 +98,8 @@ win_the_decision(size_t role, const struct config *config)
     const int64_t now_mono_ms = clock_mono_ms();
     int64_t last_mono_ms = atomic_load(decided);
 
-    return now_mono_ms - last_mono_ms >= config->adaptive_interval_ms &&
+    return (last_mono_ms == 0 ||
+            now_mono_ms - last_mono_ms >= config->adaptive_interval_ms) &&
            atomic_compare_exchange_strong(decided, &last_mono_ms, now_mono_ms);
 }
 
