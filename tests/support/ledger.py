@@ -51,6 +51,11 @@ class Ledger:
                          "FROM content WHERE run_id = ?", run_id)
         return {row["part"]: row["body"] for row in rows}
 
+    def changes(self):
+        """What the `admin` entries tell."""
+        return [json.loads(row["body"]) for row in self.rows(
+            "SELECT body FROM entry WHERE kind = 'admin' ORDER BY idx")]
+
     def runs(self, kind):
         """Run ids that have an entry of that kind, as often as they have."""
         return [row["run_id"] for row in self.rows(
@@ -60,7 +65,7 @@ class Ledger:
         """Runs that do not have exactly one accepted and one last entry."""
         return self.rows("""
             SELECT run_id, group_concat(kind) AS kinds FROM entry
-            WHERE run_id IS NOT NULL GROUP BY run_id
+            WHERE run_id IS NOT NULL AND kind <> 'admin' GROUP BY run_id
             HAVING sum(kind = 'accepted') <> 1
                 OR sum(kind IN ('finished', 'orphaned')) <> 1""")
 
