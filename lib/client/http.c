@@ -118,6 +118,15 @@ reason_of(const struct http_call *call, enum http_outcome outcome,
     return call->curl_words;
 }
 
+/* Nobody wants the rest of this response.  HTTP/1.1 closes the connection by
+ * itself; curl 7.88 keeps one of HTTP/2 and does not tell the peer, which goes
+ * on sending, unless it may not be used again.  Other streams on it stay. */
+static void
+give_up_connection(struct http_call *call)
+{
+    curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L);
+}
+
 /* Takes the curl handle away.  A connection in mid-transfer is closed, one
  * whose transfer ended goes back to the multi handle. */
 static void
@@ -205,9 +214,10 @@ on_header_line(char *line, size_t size, size_t count, void *arg)
     struct http_call *call = arg;
 
     call->http->progressed = true;
-    if (http_progress_header(&call->progress, line, size * count) == -1)
-        return CURL_WRITEFUNC_ERROR;
-    return size * count;
+    if (http_progress_header(&call->progress, line, size * count) == 0)
+        return size * count;
+    give_up_connection(call);
+    return CURL_WRITEFUNC_ERROR;
 }
 
 static size_t
@@ -216,9 +226,10 @@ on_body(char *bytes, size_t size, size_t count, void *arg)
     struct http_call *call = arg;
 
     call->http->progressed = true;
-    if (http_progress_body(&call->progress, bytes, size * count) == -1)
-        return CURL_WRITEFUNC_ERROR;
-    return size * count;
+    if (http_progress_body(&call->progress, bytes, size * count) == 0)
+        return size * count;
+    give_up_connection(call);
+    return CURL_WRITEFUNC_ERROR;
 }
 
 static CURLcode
@@ -382,6 +393,7 @@ expire(struct http *http)
         if (alarm.at_mono_ms > now_ms)
             continue;
         call->progress.verdict = alarm.outcome;
+        give_up_connection(call);
         finish(call, alarm.outcome, CURLE_OPERATION_TIMEDOUT);
     }
 }
@@ -493,7 +505,9 @@ http_call_free(struct http_call *call)
 {
     if (call == NULL)
         return;
-    if (call->easy != NULL)
+    if (call->easy != NULL) {
+        give_up_connection(call);
         detach(call);
+    }
     free(call);
 }

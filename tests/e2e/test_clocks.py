@@ -58,7 +58,8 @@ def assert_dropped(stack):
     ("FLASH_TIMEOUT_S", "TotalTimeout", "fault=silent"),
     ("FLASH_TIMEOUT_S", "TotalTimeout", "fault=slow_headers"),
     ("FLASH_TIMEOUT_S", "TotalTimeout", "fault=stall"),
-    ("FLASH_TIMEOUT_S", "TotalTimeout", "chunk_ms=100 flash.chunks=500"),
+    ("FLASH_TIMEOUT_S", "TotalTimeout",
+     "chunk_ms=100 flash.chunks=300 flash.text_bytes=30000"),
 ])
 def test_a_model_that_keeps_us_waiting(limit, error_class, fault):
     with stack_with(limit) as stack:
@@ -84,7 +85,8 @@ def test_one_byte_a_second_for_ever_ends_with_the_total_time():
 def test_the_deadline_of_the_run_is_over_all_others():
     with Stack(web=None, env={**FAR, "RUN_DEADLINE_S": "1.5",
                               "AUDIT_SHARE_S": "0.5"}) as stack:
-        answer = stack.ask(sim="chunk_ms=100 chunks=500 delay_ms=0")
+        answer = stack.ask(sim="chunk_ms=100 chunks=300 delay_ms=0 "
+                           "text_bytes=30000")
         assert answer.names() == ["error", "error", "done"]
         assert answer.data("done")["status"] == "timeout"
         assert answer.ended_at <= 1.5 + 1.0  # the promise

@@ -259,6 +259,7 @@ def test_time_outs_follow_what_calls_take():
         assert (end["flash"]["timeout_ms"], end["pro"]["timeout_ms"]) == \
             (4000, 24000)
         assert len(stack.log.lines(event="timeout_changed")) == 2
+        wait_until(lambda: len(stack.ledger.changes()) == 2, 5, "the record")
         changes = [(one["what"], one["model"], one["from_ms"], one["to_ms"])
                    for one in stack.ledger.changes()]
         assert sorted(changes) == [("timeout", "flash", 5000, 4000),
