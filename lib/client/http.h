@@ -16,8 +16,9 @@
  * detection is seconds late), QUICK_EXIT (a DNS stall would freeze the
  * other call), request bodies through a read callback without a seek one (so
  * that a POST is never sent twice behind our back), HTTP/1.1 by default (its
- * HTTP/2 reports cut streams as whole), no "Expect:", no redirects, no proxy
- * from the environment, http and https only, one shared certificate store.
+ * HTTP/2 reports cut streams as whole, and does not tell a peer that its stream
+ * was given up), no "Expect:", no redirects, no proxy from the environment,
+ * http and https only, one shared certificate store.
  *
  * http_global_init() is called once per process tree, before the first fork;
  * it also warms the TLS stack up so that children share those pages.  The

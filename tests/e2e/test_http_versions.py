@@ -144,8 +144,8 @@ def test_one_of_two_streams_is_cut_and_the_other_goes_on(front):
 def test_a_broken_stream_is_not_read_to_its_end(front):
     stack = front.stack
     answer = stack.ask(sim="flash.delay_ms=0 flash.fault=badjson "
-                       "flash.chunks=300 flash.chunk_ms=100 "
-                       "flash.text_bytes=30000 pro.delay_ms=2000")
+                       "flash.chunks=60 flash.chunk_ms=50 "
+                       "flash.text_bytes=30000 pro.delay_ms=4000")
     assert stack.ledger.end(answer.run_id)["flash"]["error_class"] == \
         "BadStream"
     wait_until(lambda: stack.sim.stats()["flash"]["aborted"] == 1, 10,

@@ -88,7 +88,8 @@ KINDS = ["", "flash.fault=cut", "pro.fault=error_tail", "fault=status",
          "fault=finish_each"]
 MIXED = {"STREAM_WORKERS_MIN": str(AT_ONCE),
          "STREAM_WORKERS_MAX": str(AT_ONCE * 4),
-         "MAX_REQUESTS_PER_WORKER": "100", "DRAIN_S": "30"}
+         "MAX_REQUESTS_PER_WORKER": "100", "DRAIN_S": "30",
+         "MODEL_RETRY_DELAY_S": "0.01"}
 
 
 def ask_of_every_kind(stack, count):
