@@ -128,12 +128,16 @@ wait_an_interval(void)
         usleep(1000);
 }
 
+/* Everything from zero. */
 static int
 begin(void **state)
 {
+    struct counters *before = metrics_counters();
+
     (void)state;
     if (metrics_init(NULL) == -1 || timeouts_init(NULL) == -1)
         return -1;
+    counters_free(before);
     timeouts_begin(&adaptive);
     return 0;
 }
