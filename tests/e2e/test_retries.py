@@ -180,8 +180,7 @@ def test_a_model_that_cannot_be_reached_is_left_alone():
         assert answer.names() == ["error", "preliminary", "done"]
         assert answer.data("error")["code"] == "pro_unavailable"
         assert answer.data("error")["retryable"] is True
-        # At once: neither Flash's answer nor a heartbeat woke us.
-        assert answer.event("error").at < 1.5
+        assert answer.event("error").at < 1.5  # did not wait for Flash
         pro = pro_of(stack, answer)
         assert (pro["outcome"], pro["error_class"]) == ("unavailable",
                                                         "CircuitOpen")
@@ -196,6 +195,20 @@ def test_a_model_that_cannot_be_reached_is_left_alone():
                    "the reload")
         wait_until(lambda: pro_of(stack, stack.ask(sim=FAST))["http_status"] ==
                    503, 10, "a new attempt")
+
+
+def test_a_run_that_can_ask_nobody_ends_at_once():
+    with Stack(web=None, env=BREAKER | {"BREAKER_OPEN_S": "60"}) as stack:
+        stack.sim.set(status=503)
+        for _ in range(3):
+            stack.ask(sim=FAST)
+        assert circuit(stack) == ("open", "open")
+        answer = stack.ask(sim=FAST)
+        assert answer.names() == ["error", "error", "done"]
+        # Nothing would wake us before the next heartbeat, in 20 s.
+        assert answer.ended_at < 5
+        assert stack.sim.stats()["flash"]["requests"] == 3
+        assert stack.sim.stats()["pro"]["requests"] == 3
 
 
 def test_one_call_of_the_whole_host_probes_and_closes_it():
