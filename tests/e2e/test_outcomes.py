@@ -9,7 +9,8 @@ from tandem import Stack
 
 FAST = "flash.delay_ms=10 pro.delay_ms=20 chunk_ms=0 chunks=4"
 STACK = {"web": None, "env": {"FLASH_TIMEOUT_S": "20", "PRO_TIMEOUT_S": "20",
-                              "EARLY_FLASH_TERMINATION": "false"}}
+                              "EARLY_FLASH_TERMINATION": "false",
+                              "MODEL_RETRIES": "0"}}
 
 # name: settings of modelsim, code of the event, error class, outcome of record
 FAILURES = {
