@@ -76,6 +76,8 @@ adapt_after_run(const struct run *run, struct clerk *clerk)
 {
     struct timeouts_change change;
 
+    if (run->facts.receipt == NULL)
+        return; /* a change could not be recorded either */
     for (enum model_role role = 0; role < MODEL_ROLE_COUNT; role++)
         if (timeouts_learn(role, run->config, &change))
             note_change(run, clerk, role, &change);

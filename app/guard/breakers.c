@@ -34,14 +34,15 @@ breakers_init(struct err *err)
     return words != NULL ? 0 : -1;
 }
 
-/* Only who made the change gets here. */
+/* Only who made the change says so.  By now it may be another state, which is
+ * then the one to show. */
 static void
 announce(enum breakers_component component, enum breaker_state before,
          enum breaker_state now)
 {
     if (before == now)
         return;
-    metrics_gauge(METRICS_CIRCUIT_STATE, component, now);
+    metrics_gauge(METRICS_CIRCUIT_STATE, component, breakers_state(component));
     if (now == BREAKER_OPEN && before == BREAKER_CLOSED) {
         metrics_count(METRICS_CIRCUIT_OPENED, component);
         log_warn("circuit_opened",
