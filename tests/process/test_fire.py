@@ -5,6 +5,7 @@ SOAK_SEED repeats a run: what the dice say is printed, though not how the
 machine interleaves it.
 """
 
+import json
 import os
 import pathlib
 import random
@@ -20,7 +21,12 @@ ENV = {"STREAM_WORKERS_MIN": str(AT_ONCE + 10),
        "STREAM_WORKERS_MAX": str(AT_ONCE + 10),
        "MAX_REQUESTS_PER_WORKER": "0", "LOG_LEVEL": "INFO",
        "FLASH_TIMEOUT_S": "0.8", "PRO_TIMEOUT_S": "1.5",
-       "RUN_DEADLINE_S": "6", "AUDIT_SHARE_S": "3", "HEARTBEAT_MS": "300"}
+       "RUN_DEADLINE_S": "6", "AUDIT_SHARE_S": "3", "HEARTBEAT_MS": "300",
+       "MODEL_RETRY_DELAY_S": "0.05", "PRO_FALLBACK_MODEL": "spare-pro",
+       "BREAKER_FAILURES": "2", "BREAKER_OPEN_S": "0.2",
+       "ADAPTIVE_TIMEOUTS": "true", "ADAPTIVE_INTERVAL_S": "1",
+       "FLASH_TIMEOUT_MIN_S": "0.5", "FLASH_TIMEOUT_MAX_S": "0.8",
+       "PRO_TIMEOUT_MIN_S": "1", "PRO_TIMEOUT_MAX_S": "1.5"}
 
 
 def field_kb(pid, file, name):
@@ -103,6 +109,26 @@ def assert_metrics_agree_with_the_ledger(stack):
                     "entry WHERE kind = 'finished'"), (model, kind)
 
 
+def assert_no_request_is_unknown_to_the_ledger(stack):
+    """One that was given up early may not have reached the provider."""
+    calls = [run[role] for run in (
+        json.loads(row["body"]) for row in stack.ledger.rows(
+            "SELECT body FROM entry WHERE kind = 'finished'"))
+        for role in ("flash", "pro")]
+    assert all(len(call["attempt_log"]) == call["attempts"] for call in calls)
+    sim = stack.sim.stats()
+    assert sim["flash"]["requests"] + sim["pro"]["requests"] <= \
+        sum(call["attempts"] for call in calls)
+    assert stack.metric("model_fallbacks_total") == \
+        sum(call["fallback"] for call in calls)
+    refused = sum(call["error_class"] == "CircuitOpen" for call in calls)
+    assert stack.metric("errors_total", **{"class": "CircuitOpen"}) == refused
+    retries = stack.metric("model_retries_total")
+    assert 0 < retries <= sum(call["attempts"] for call in calls)
+    print(f"retries {retries:.0f}, refused by a breaker {refused}, "
+          f"breakers opened {stack.metric('circuit_open_total'):.0f}")
+
+
 @pytest.mark.takes(int(SOAK_S) + 180)
 def test_rude_clients_and_failing_models_cost_nobody_anything():
     print(f"SOAK_SEED={SEED}")
@@ -124,6 +150,7 @@ def test_rude_clients_and_failing_models_cost_nobody_anything():
             kinds["finished"] + kinds.get("orphaned", 0)
         assert kinds.get("orphaned", 0) == 0, "nobody was killed"
         assert_metrics_agree_with_the_ledger(stack)
+        assert_no_request_is_unknown_to_the_ledger(stack)
         assert_nothing_grew(before, after)
         assert stack.metric("worker_restarts_total") == 0
         sim = stack.sim.stats()
