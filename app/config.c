@@ -101,6 +101,22 @@ static const struct conf_option options[] = {
           "New queries are refused when the spool or its disk has no more room "
           "than this; queries under way may use it"),
 
+    { "CHECKPOINT_KEY_FILE", CONF_STRING, AT(checkpoint_key_file), "", 0,
+      TEXT_MAX_BYTES, NULL, CONF_NEEDS_RESTART,
+      "Key that signs checkpoints, made when there is none; empty: "
+      "STATE_DIR/checkpoint.key" },
+    { "CHECKPOINT_NAME", CONF_STRING, AT(checkpoint_name), "", 0, 200, NULL,
+      CONF_NEEDS_RESTART,
+      "Name of that key and of this ledger's logs, without blanks and plus "
+      "signs; empty: the host's name" },
+    { "CHECKPOINT_FILE", CONF_STRING, AT(checkpoint_file), "", 0,
+      TEXT_MAX_BYTES, NULL, CONF_NEEDS_RESTART,
+      "Checkpoints are appended to this file, best on another disk or host; "
+      "empty: STATE_DIR/checkpoints.txt" },
+    { "CHECKPOINT_INTERVAL_S", CONF_SECONDS, AT(checkpoint_ms), "60", 100,
+      HOUR_MS, NULL, CONF_NEEDS_RESTART,
+      "Between checkpoints while entries arrive; hourly when none do" },
+
     COUNT("STREAM_WORKERS_MIN", stream_workers_min, "4", 1, 4096, 0,
           "Stream workers kept even when idle"),
     COUNT("STREAM_WORKERS_MAX", stream_workers_max, "64", 1, 4096,
@@ -438,6 +454,23 @@ const char *
 config_ledger_path(struct config *config)
 {
     return arena_printf(&config->arena, "%s/ledger.db", config->state_dir);
+}
+
+const char *
+config_checkpoint_key_path(struct config *config)
+{
+    if (is_set(config->checkpoint_key_file))
+        return config->checkpoint_key_file;
+    return arena_printf(&config->arena, "%s/checkpoint.key", config->state_dir);
+}
+
+const char *
+config_checkpoint_path(struct config *config)
+{
+    if (is_set(config->checkpoint_file))
+        return config->checkpoint_file;
+    return arena_printf(&config->arena, "%s/checkpoints.txt",
+                        config->state_dir);
 }
 
 const char *

@@ -64,6 +64,12 @@ struct config {
     int64_t spool_max_bytes;
     int64_t spool_reserve_bytes;
 
+    /* checkpoints; the names are "" for the usual ones */
+    const char *checkpoint_key_file;
+    const char *checkpoint_name;
+    const char *checkpoint_file;
+    int64_t checkpoint_ms;
+
     /* the ledger in PostgreSQL; the URLs are "" without one */
     const char *database_url;
     const char *database_reader_url;
@@ -145,5 +151,10 @@ const char *config_reader_url(const struct config *config);
 /* The SQLite ledger of this configuration, and its spool.  NULL on ERR_NOMEM. */
 const char *config_ledger_path(struct config *config) ATTR_MUST_CHECK;
 const char *config_spool_path(struct config *config) ATTR_MUST_CHECK;
+
+/* The key that signs checkpoints and the file they go to.  NULL on
+ * ERR_NOMEM. */
+const char *config_checkpoint_key_path(struct config *config) ATTR_MUST_CHECK;
+const char *config_checkpoint_path(struct config *config) ATTR_MUST_CHECK;
 
 #endif

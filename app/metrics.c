@@ -37,6 +37,8 @@ static const char *const audit_labels[] = {
 };
 static const char *const schema_labels[] = { "which=\"found\"", "which=\"min\"",
                                              "which=\"max\"" };
+static const char *const checkpoint_labels[] = { "outcome=\"made\"",
+                                                 "outcome=\"failed\"" };
 static const char *const auth_labels[] = { "reason=\"missing\"",
                                            "reason=\"wrong\"" };
 static const char *const restart_labels[] = { "reason=\"orderly\"",
@@ -252,6 +254,9 @@ const struct counters_family metrics_families[METRICS_FAMILY_COUNT] = {
     [METRICS_SPOOL_SET_ASIDE] = { "audit_spool_set_aside_files",
                                   "Batches that the database will not take",
                                   COUNTERS_GAUGE, .labels = NULL },
+    [METRICS_CHECKPOINTS] = { "checkpoints_total",
+                              "Checkpoints that were kept everywhere, or not",
+                              COUNTERS_COUNTER, LABELS(checkpoint_labels) },
     [METRICS_AUTH_FAILURES] = { "auth_failures_total",
                                 "Requests without the right API key",
                                 COUNTERS_COUNTER, LABELS(auth_labels) },

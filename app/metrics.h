@@ -49,6 +49,7 @@ enum metrics_family {
     METRICS_SPOOL_BATCHES,
     METRICS_SPOOL_BYTES,
     METRICS_SPOOL_SET_ASIDE,
+    METRICS_CHECKPOINTS,   /* enum signer_label of the ledger */
     METRICS_AUTH_FAILURES, /* enum metrics_auth */
     METRICS_OVERLOADED,
     METRICS_WORKER_RESTARTS, /* enum metrics_restart */

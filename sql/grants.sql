@@ -76,8 +76,8 @@ GRANT EXECUTE ON FUNCTION tandem.scribe_find(uuid, text),
     TO tandem_writer;
 
 -- reader: facts, and runs without their texts.
-GRANT SELECT ON tandem.entry, tandem.run_claim, tandem.verification,
-    tandem.retired_partition, tandem.checkpoint
+GRANT SELECT ON tandem.entry, tandem.run_claim, tandem.open_run,
+    tandem.verification, tandem.retired_partition, tandem.checkpoint
     TO tandem_reader, tandem_auditor;
 GRANT SELECT (id, flash_latency_ms, pro_latency_ms, created_at, user_id,
     status) ON tandem.experiment_runs TO tandem_reader;

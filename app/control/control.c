@@ -1,6 +1,7 @@
 /* control.c - see control.h. */
 #include "control/control.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "base/str.h"
 #include "control/listings.h"
 #include "control/pages.h"
+#include "control/proofs.h"
 #include "guard/door.h"
 #include "metrics.h"
 #include "response.h"
@@ -22,8 +24,10 @@
 
 #define LISTING_MS 30000 /* the watchdog's patience with a listing */
 #define READ_MS    2000  /* for PostgreSQL's answer */
+#define PROOF_MS   10000 /* to read a log's hashes */
 
-#define RUN_PREFIX "/api/experiments/"
+#define RUN_PREFIX   "/api/experiments/"
+#define PROOF_SUFFIX "/proof"
 
 struct control {
     struct control_config config;
@@ -224,17 +228,84 @@ serve_listing(struct visit *visit)
 }
 
 static void
-serve_run(struct visit *visit)
+reply_not_yet(struct visit *visit)
+{
+    const int64_t interval_ms = visit->control->config.config->checkpoint_ms;
+    const long long wait_s = (long long)(interval_ms + 999) / 1000;
+    char text[128], headers[64];
+
+    snprintf(text, sizeof(text), "Not yet, next checkpoint within %lld s",
+             wait_s);
+    snprintf(headers, sizeof(headers), "Retry-After: %lld\r\n", wait_s);
+    turn_away(visit, 503, "not_yet", text, headers);
+}
+
+static void
+reply_proof(struct visit *visit, enum proof_result result,
+            const struct err *err)
+{
+    switch (result) {
+    case PROOF_MADE:
+        reply_json(visit, 200);
+        break;
+    case PROOF_NO_RUN:
+    case PROOF_TOO_NEW:
+        turn_away(visit, 404, "not_found", "No such run", NULL);
+        break;
+    case PROOF_NOT_YET:
+        reply_not_yet(visit);
+        break;
+    case PROOF_TOO_LONG:
+        turn_away(visit, 503, "log_too_long",
+                  "This log is too long to be proved here: tandemctl proof "
+                  "takes its time",
+                  NULL);
+        break;
+    case PROOF_FAILED:
+        if (err->kind != ERR_INVALID) {
+            turn_unreadable(visit, err);
+            break;
+        }
+        log_error("proof_failed", "%s", err->text);
+        turn_away(visit, 500, "internal_error", "Internal server error", NULL);
+        break;
+    }
+}
+
+/* A worker has one connection to the database, so that of the listings goes
+ * first; it comes back when it is needed. */
+static void
+serve_proof(struct visit *visit, const char *run_id, size_t len)
 {
     struct control *control = visit->control;
     struct err err = { 0 };
+    enum proof_result result;
 
+    if (begin_listing(visit) == -1)
+        return;
+    reader_close(control->reader);
+    control->reader = NULL;
+    result = proofs_run(&control->config, run_id, len,
+                        clock_mono_ms() + PROOF_MS, &control->body, &err);
+    reply_proof(visit, result, &err);
+}
+
+static void
+serve_run(struct visit *visit)
+{
+    struct control *control = visit->control;
+    const char *run_id = visit->path + strlen(RUN_PREFIX);
+    const char *slash = strchr(run_id, '/');
+    struct err err = { 0 };
+
+    if (slash != NULL && strcmp(slash, PROOF_SUFFIX) == 0) {
+        serve_proof(visit, run_id, (size_t)(slash - run_id));
+        return;
+    }
     if (begin_listing(visit) == 0 && open_reader(visit) == 0)
-        reply_listing(visit,
-                      listings_run(control->reader,
-                                   visit->path + strlen(RUN_PREFIX),
-                                   &control->body, &err),
-                      &err);
+        reply_listing(
+            visit, listings_run(control->reader, run_id, &control->body, &err),
+            &err);
 }
 
 /* ---- the other pages ----------------------------------------------------- */

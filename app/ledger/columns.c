@@ -317,6 +317,30 @@ read_previous(struct columns *columns, struct canon *in, struct err *err)
     return result;
 }
 
+/* The members that only entries about a log have.  False: it is none. */
+static bool
+read_log_member(struct columns *columns, struct canon *in,
+                const struct canon_text *key)
+{
+    if (canon_key_is(key, "previous_known")) {
+        bool known = false;
+
+        canon_bool(in, &known);
+        columns->previous_unknown = !known;
+    } else if (canon_key_is(key, "host")) {
+        struct canon_text host;
+
+        canon_string(in, &host);
+        columns->host = host.bytes;
+        columns->host_len = host.len;
+    } else if (canon_key_is(key, "size")) {
+        canon_int(in, &columns->closed.size);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* ---- the body ---------------------------------------------------------- */
 
 static int
@@ -335,10 +359,8 @@ read_body_member(struct columns *columns, struct canon *in,
         columns->closed.present = true;
         return read_hash(in, columns->closed.root, "root", err);
     }
-    if (canon_key_is(key, "size")) {
-        canon_int(in, &columns->closed.size);
+    if (read_log_member(columns, in, key))
         return 0;
-    }
     if (canon_key_is(key, "v")) {
         canon_int(in, &columns->format);
         return 0;
@@ -358,6 +380,9 @@ columns_read(struct columns *columns, const char *body, size_t len,
     columns->part_count = 0;
     columns->previous = (struct column_log){ .present = false };
     columns->closed = (struct column_log){ .present = false };
+    columns->previous_unknown = false;
+    columns->host = NULL;
+    columns->host_len = 0;
     columns->escaped_len = 0;
     canon_init(&in, body, len);
     canon_object(&in);

@@ -80,8 +80,11 @@ struct columns {
     struct column_value at[COLUMN_COUNT];
     struct column_part parts[ENTRY_MAX_PARTS];
     size_t part_count;
-    struct column_log previous; /* log_opened: the log before this one */
-    struct column_log closed;   /* log_closed: this log up to here */
+    struct column_log previous; /* log_opened, log_linked: the log before */
+    bool previous_unknown;      /* log_opened: it could not be looked up */
+    const char *host;           /* log_opened; NULL when it names none */
+    size_t host_len;
+    struct column_log closed; /* log_closed: this log up to here */
     size_t escaped_len;
     char escaped[COLUMNS_MAX_ESCAPED_BYTES];
 };

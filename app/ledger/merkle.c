@@ -19,9 +19,10 @@ merkle_leaf(const char *body, size_t len, uint8_t leaf[ENTRY_HASH_LEN],
     return crypto_sha256(parts, ARRAY_LEN(parts), leaf, err);
 }
 
-static int
-hash_node(const uint8_t *left, const uint8_t *right,
-          uint8_t node[ENTRY_HASH_LEN], struct err *err)
+int
+merkle_node(const uint8_t left[ENTRY_HASH_LEN],
+            const uint8_t right[ENTRY_HASH_LEN], uint8_t node[ENTRY_HASH_LEN],
+            struct err *err)
 {
     static const uint8_t prefix = NODE_PREFIX;
     const struct crypto_part parts[] = { { &prefix, 1 },
@@ -43,7 +44,7 @@ merkle_append(struct merkle *tree, const uint8_t leaf[ENTRY_HASH_LEN],
     /* As in adding one to the size: each 1 at its end is a subtree as large as
      * the node so far, and joins it. */
     for (int64_t carry = tree->size; (carry & 1) != 0; carry >>= 1)
-        if (hash_node(tree->subtrees[--height], node, node, err) == -1)
+        if (merkle_node(tree->subtrees[--height], node, node, err) == -1)
             return -1;
     memcpy(tree->subtrees[height], node, ENTRY_HASH_LEN);
     tree->height = height + 1;
@@ -61,7 +62,7 @@ merkle_root(const struct merkle *tree, uint8_t root[ENTRY_HASH_LEN],
         return crypto_sha256(NULL, 0, root, err);
     memcpy(root, tree->subtrees[--left], ENTRY_HASH_LEN);
     while (left > 0)
-        if (hash_node(tree->subtrees[--left], root, root, err) == -1)
+        if (merkle_node(tree->subtrees[--left], root, root, err) == -1)
             return -1;
     return 0;
 }

@@ -2,6 +2,16 @@
 #include "ledger/schema.h"
 
 #include <inttypes.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+#define MAX_DROP_BYTES 256
+
+/* The same number as at the end of schema.sql. */
+#define NUMBER(version)         #version
+#define SET_VERSION_TO(version) "PRAGMA user_version = " NUMBER(version)
+#define SET_VERSION             SET_VERSION_TO(SCHEMA_VERSION)
 
 static const char schema_sql[] = {
 #include "ledger/schema.inc"
@@ -42,10 +52,94 @@ schema_check(struct lite *db, struct err *err)
     if (version < SCHEMA_VERSION)
         return err_set(err, ERR_INVALID,
                        "the ledger has schema version %" PRId64
-                       ", this program needs %d",
+                       ", this program needs %d: tandemd brings it up to "
+                       "date when it starts",
                        version, SCHEMA_VERSION);
     return 0;
 }
+
+/* ---- older versions ---------------------------------------------------- */
+
+/* So far every version only added tables and changed what can be made anew. */
+static int
+replace_object(struct lite *db, struct lite_stmt *wanted, struct err *err)
+{
+    const char *type = lite_text(wanted, 0, NULL);
+    const char *sql = lite_text(wanted, 2, NULL);
+    struct buf drop;
+    int result = -1;
+
+    buf_init(&drop, MAX_DROP_BYTES);
+    if (strcmp(type, "table") == 0)
+        result = 0; /* one that is there already is refused below */
+    else if (buf_printf(&drop, "DROP %s IF EXISTS %s", type,
+                        lite_text(wanted, 1, NULL)) == BUF_OK)
+        result = lite_exec(db, drop.bytes, err);
+    else
+        err_set(err, ERR_NOMEM, "upgrade of the ledger");
+    buf_close(&drop);
+    return result == 0 ? lite_exec(db, sql, err) : -1;
+}
+
+/* 1 when db has the object just so, 0, or -1. */
+static int
+has_object(struct lite_stmt *lookup, struct lite_stmt *wanted, struct err *err)
+{
+    enum lite_step step;
+
+    for (int i = 0; i < 3; i++) {
+        size_t len;
+        const char *text = lite_text(wanted, i, &len);
+
+        lite_bind_text(lookup, i + 1, text, len);
+    }
+    step = lite_step(lookup, err);
+    lite_reset(lookup);
+    return step == LITE_FAILED ? -1 : step == LITE_ROW;
+}
+
+/* Makes whatever db has not, or has otherwise, as the model has it. */
+static int
+bring_up_to_date(struct lite *db, struct lite *model, struct err *err)
+{
+    struct lite_stmt *wanted = lite_prepare(
+        model,
+        "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL "
+        "ORDER BY CASE type WHEN 'table' THEN 0 ELSE 1 END, name",
+        err);
+    struct lite_stmt *lookup = lite_prepare(
+        db,
+        "SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? AND sql = ?",
+        err);
+    enum lite_step step = LITE_FAILED;
+    int has = -1;
+
+    while (wanted != NULL && lookup != NULL &&
+           (step = lite_step(wanted, err)) == LITE_ROW) {
+        has = has_object(lookup, wanted, err);
+        if (has == -1 || (has == 0 && replace_object(db, wanted, err) == -1)) {
+            step = LITE_FAILED;
+            break;
+        }
+    }
+    lite_finalize(wanted);
+    lite_finalize(lookup);
+    return step == LITE_DONE ? 0 : -1;
+}
+
+static int
+upgrade(struct lite *db, struct err *err)
+{
+    struct lite *model = schema_model(err);
+    int result = -1;
+
+    if (model != NULL && bring_up_to_date(db, model, err) == 0)
+        result = lite_exec(db, SET_VERSION, err);
+    lite_close(model);
+    return result;
+}
+
+/* ---- all of it --------------------------------------------------------- */
 
 int
 schema_create(struct lite *db, struct err *err)
@@ -59,6 +153,8 @@ schema_create(struct lite *db, struct err *err)
         is_empty(db, &empty, err) == -1)
         goto fail;
     if (version == 0 && empty && lite_exec(db, schema_sql, err) == -1)
+        goto fail;
+    if (version > 0 && version < SCHEMA_VERSION && upgrade(db, err) == -1)
         goto fail;
     if (lite_commit(db, err) == -1)
         goto fail;

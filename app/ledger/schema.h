@@ -10,10 +10,11 @@
 #include "base/err.h"
 #include "client/lite.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
-/* Creates what is missing in an empty database; leaves one of our version
- * alone.  ERR_INVALID with both numbers for another version. */
+/* Creates everything in an empty database, and in one of an older version what
+ * has come since; leaves one of our version alone.  ERR_INVALID with both
+ * numbers for a newer one. */
 int schema_create(struct lite *db, struct err *err) ATTR_MUST_CHECK;
 
 /* ERR_INVALID unless the database has our version. */

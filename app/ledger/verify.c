@@ -1,19 +1,13 @@
 /* verify.c - see verify.h. */
 #include "ledger/verify.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/crypto.h"
-#include "client/lite.h"
-#include "ledger/schema.h"
 #include "ledger/verify_pass.h"
-
-#define BUSY_MS 5000
 
 void
 verify_report(struct verify *verify, enum verify_weight weight,
@@ -60,118 +54,41 @@ verify_add_to_sum(const struct verify *verify, uint64_t *sum,
     return 0;
 }
 
-/* ---- is the file what we made? ----------------------------------------- */
-
-/* SQLite's own check of pages, indexes and constraints. */
-static int
-check_integrity(struct verify *verify, struct err *err)
+enum source_step
+verify_next(struct verify *verify, enum source_query query,
+            struct source_row *row, struct err *err)
 {
-    static const struct verify_place nowhere = { .idx = -1 };
-    struct lite_stmt *stmt =
-        lite_prepare(verify->db, "PRAGMA integrity_check", err);
-    enum lite_step step;
-
-    if (stmt == NULL)
-        return -1;
-    while ((step = lite_step(stmt, err)) == LITE_ROW) {
-        const char *text = lite_text(stmt, 0, NULL);
-
-        if (text == NULL || strcmp(text, "ok") != 0)
-            verify_report(verify, VERIFY_FINDING, "file", &nowhere,
-                          "SQLite finds the file damaged: %s",
-                          text != NULL ? text : "no reason given");
-    }
-    lite_finalize(stmt);
-    return step == LITE_DONE ? 0 : -1;
+    return verify->source->ops->next(verify->source, query, row, err);
 }
 
-/* Reports every object of one database that the other has not, or has
- * otherwise. */
-static int
-compare_schemas(struct verify *verify, struct lite *one, struct lite *other,
-                const char *what, struct err *err)
+/* ---- is the store what we made? ---------------------------------------- */
+
+static const struct verify_place nowhere = { .idx = -1 };
+
+static void
+on_store_report(void *arg, const char *check, const char *text)
 {
-    static const struct verify_place nowhere = { .idx = -1 };
-    struct lite_stmt *objects =
-        lite_prepare(one,
-                     "SELECT type, name, sql FROM sqlite_schema "
-                     "WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
-                     err);
-    struct lite_stmt *same = lite_prepare(
-        other,
-        "SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? AND sql = ?",
-        err);
-    enum lite_step step = LITE_FAILED;
-
-    while (objects != NULL && same != NULL &&
-           (step = lite_step(objects, err)) == LITE_ROW) {
-        for (int i = 0; i < 3; i++) {
-            size_t len;
-            const char *text = lite_text(objects, i, &len);
-
-            lite_bind_text(same, i + 1, text, len);
-        }
-        step = lite_step(same, err);
-        lite_reset(same);
-        if (step == LITE_FAILED)
-            break;
-        if (step == LITE_DONE)
-            verify_report(verify, VERIFY_FINDING, "schema", &nowhere,
-                          "%s %s %s", lite_text(objects, 0, NULL),
-                          lite_text(objects, 1, NULL), what);
-    }
-    lite_finalize(objects);
-    lite_finalize(same);
-    return step == LITE_DONE ? 0 : -1;
-}
-
-static int
-check_schema(struct verify *verify, struct err *err)
-{
-    struct lite *model = schema_model(err);
-    int result = -1;
-
-    if (model != NULL &&
-        compare_schemas(verify, model, verify->db, "is missing or was changed",
-                        err) == 0 &&
-        compare_schemas(verify, verify->db, model,
-                        "is not part of the ledger or was changed", err) == 0)
-        result = 0;
-    lite_close(model);
-    return result;
+    verify_report(arg, VERIFY_FINDING, check, &nowhere, "%s", text);
 }
 
 int
-verify_file(struct verify *verify, struct err *err)
+verify_store(struct verify *verify, struct err *err)
 {
-    if (check_schema(verify, err) == -1)
-        return -1;
-    return check_integrity(verify, err);
+    if (verify->source->ops->check == NULL)
+        return 0;
+    return verify->source->ops->check(verify->source, on_store_report, verify,
+                                      err);
 }
 
 /* ---- all of it --------------------------------------------------------- */
 
 static int
-open_ledger(struct verify *verify, const char *path, struct err *err)
-{
-    if (access(path, F_OK) == -1 && errno == ENOENT)
-        return err_set(err, ERR_INVALID, "there is no ledger at %s", path);
-    verify->db = lite_open(path, LITE_READ_ONLY, BUSY_MS, err);
-    if (verify->db == NULL || schema_check(verify->db, err) == -1)
-        return -1;
-    /* Room for the inner pages of all indexes and little more: what is read
-     * but once only drives other things out of the processor's caches.  One
-     * moment for all passes, while the scribe goes on writing. */
-    return lite_exec(verify->db, "PRAGMA cache_size = -16384; BEGIN", err);
-}
-
-static int
 make_passes(struct verify *verify, struct err *err)
 {
     static int (*const passes[])(struct verify *, struct err *) = {
-        verify_file, verify_entries, verify_chain, verify_runs, verify_content,
+        verify_store, verify_checkpoints, verify_entries,
+        verify_chain, verify_runs,        verify_content,
     };
-    static const struct verify_place nowhere = { .idx = -1 };
 
     for (size_t i = 0; i < ARRAY_LEN(passes); i++) {
         struct err why = { 0 };
@@ -187,35 +104,51 @@ make_passes(struct verify *verify, struct err *err)
     return 0;
 }
 
+/* The newest of each host. */
 static void
-tell_head(struct verify *verify)
+tell_heads(struct verify *verify)
 {
-    const struct verify_log *newest = verify_newest_log(verify);
-
-    if (newest != NULL)
-        verify->watcher->head(verify->watcher->arg, &newest->head);
+    for (size_t i = 0; i < verify->log_count; i++)
+        if (!verify->logs[i].named &&
+            verify_newest_log(verify, verify->logs[i].host) == &verify->logs[i])
+            verify->watcher->head(verify->watcher->arg, &verify->logs[i].head);
 }
 
 int
-verify_run(const char *path, const struct verify_anchor *anchors,
-           size_t anchor_count, const struct verify_watcher *watcher,
-           struct verify_counts *counts, struct err *err)
+verify_run(struct source *source, const struct verify_options *options,
+           const struct verify_watcher *watcher, struct verify_counts *counts,
+           struct err *err)
 {
-    struct verify verify = { .watcher = watcher,
-                             .anchors = anchors,
-                             .anchor_count = anchor_count };
+    static const struct source_reading readings[] = {
+        { .query = SOURCE_CHECKPOINTS }, { .query = SOURCE_COUNT },
+        { .query = SOURCE_ENTRIES },     { .query = SOURCE_OPEN },
+        { .query = SOURCE_LISTED },      { .query = SOURCE_UNLISTED },
+        { .query = SOURCE_RUNS },        { .query = SOURCE_ACCEPTED_TWICE },
+        { .query = SOURCE_UNACCEPTED },  { .query = SOURCE_ENDED_TWICE },
+        { .query = SOURCE_LEFT },        { .query = SOURCE_LEFT_TWICE },
+        { .query = SOURCE_CONTENT },
+    };
+    const bool texts = !options->without_texts && !source->without_texts;
+    const struct source_plan plan = {
+        .readings = readings,
+        .count = ARRAY_LEN(readings) - (texts ? 0 : 1),
+        .texts = texts,
+        .deadline_mono_ms = INT64_MAX,
+    };
+    struct verify verify = { .source = source,
+                             .watcher = watcher,
+                             .options = options,
+                             .without_texts = !texts };
     int result = -1;
 
     if (crypto_random(verify.key, sizeof(verify.key), err) == 0 &&
-        open_ledger(&verify, path, err) == 0 &&
+        source->ops->begin(source, &plan, err) == 0 &&
         make_passes(&verify, err) == 0) {
-        tell_head(&verify);
+        tell_heads(&verify);
         result = 0;
     }
     *counts = verify.counts;
     free(verify.logs);
-    if (verify.db != NULL)
-        lite_rollback(verify.db);
-    lite_close(verify.db);
+    free(verify.marks);
     return result;
 }

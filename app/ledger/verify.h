@@ -1,15 +1,16 @@
 /*
  * verify - read the whole ledger and say where it is not what was written.
  *
- *     verify_run(path, anchors, anchor_count, &watcher, &counts, &err);
+ *     verify_run(source, &options, &watcher, &counts, &err);
  *
  * Recomputes every hash from the bodies and the content, compares every column
  * with the body beside it, follows the chain of logs, pairs beginnings with
- * ends, and compares the file's tables with those this program makes.  What
- * that proves, and what it cannot, is in docs/LEDGER.md.
+ * ends, checks every checkpoint, and asks the source whether the store is as it
+ * was made.  What that proves, and what it cannot, is in docs/LEDGER.md.
  *
- * Reads one moment of the ledger as a stream; memory grows with the number of
- * logs only.  Never writes.  The watcher is called as things are found.
+ * Reads one moment of the ledger as a stream; memory grows with the numbers of
+ * logs and checkpoints only.  Never writes.  The watcher is called as things
+ * are found.
  */
 #ifndef LEDGER_VERIFY_H
 #define LEDGER_VERIFY_H
@@ -22,8 +23,11 @@
 #include "base/err.h"
 #include "base/uuid.h"
 #include "ledger/entry.h"
+#include "ledger/note.h"
+#include "ledger/source.h"
 
-#define VERIFY_MAX_LOGS 1000000
+#define VERIFY_MAX_LOGS  1000000
+#define VERIFY_MAX_MARKS 20000000
 
 enum verify_weight {
     VERIFY_FINDING, /* not what was written */
@@ -57,11 +61,20 @@ struct verify_anchor {
     uint8_t root[ENTRY_HASH_LEN];
 };
 
+/* Borrowed. */
+struct verify_options {
+    const struct verify_anchor *anchors;
+    size_t anchor_count;
+    const struct note_key *keys; /* who may have signed checkpoints */
+    size_t key_count;            /* 0: signatures are not checked */
+    bool without_texts;          /* the source has none, or may not read them */
+};
+
 struct verify_watcher {
     void *arg;
     void (*report)(void *arg, const struct verify_report *report);
-    void (*head)(void *arg, const struct verify_head *newest);
-    void (*progress)(void *arg, int64_t done, int64_t total); /* entries */
+    void (*head)(void *arg, const struct verify_head *newest); /* each host */
+    void (*progress)(void *arg, int64_t done, int64_t total);  /* entries */
 };
 
 struct verify_counts {
@@ -70,14 +83,14 @@ struct verify_counts {
     int64_t runs;
     int64_t contents;
     int64_t open_runs;
+    int64_t checkpoints;
     int64_t findings;
 };
 
 /* 0 when everything was read, whatever was found; -1 when it could not be
- * checked: ERR_INVALID (no ledger, another version), ERR_SYSTEM, ERR_NOMEM,
- * ERR_LIMIT. */
-int verify_run(const char *path, const struct verify_anchor *anchors,
-               size_t anchor_count, const struct verify_watcher *watcher,
+ * checked: ERR_INVALID, ERR_SYSTEM, ERR_NOMEM, ERR_LIMIT. */
+int verify_run(struct source *source, const struct verify_options *options,
+               const struct verify_watcher *watcher,
                struct verify_counts *counts, struct err *err) ATTR_MUST_CHECK;
 
 #endif

@@ -28,22 +28,20 @@ verify_find_log(struct verify *verify, const struct uuid *log_id)
                    sizeof(*verify->logs), compare_ids);
 }
 
+/* The end of a host's chain: what no later log names.  Where the chain was
+ * broken, or a log is not linked yet, the one that was opened last. */
 const struct verify_log *
-verify_newest_log(struct verify *verify)
+verify_newest_log(struct verify *verify, uint64_t host)
 {
-    struct lite_stmt *stmt = lite_prepare(
-        verify->db, "SELECT log_id FROM entry ORDER BY rowid DESC LIMIT 1",
-        NULL);
     const struct verify_log *newest = NULL;
-    struct uuid log_id;
 
-    if (stmt != NULL && lite_step(stmt, NULL) == LITE_ROW) {
-        const char *text = lite_text(stmt, 0, NULL);
+    for (size_t i = 0; i < verify->log_count; i++) {
+        const struct verify_log *log = &verify->logs[i];
 
-        if (text != NULL && uuid_parse(text, &log_id) == 0)
-            newest = verify_find_log(verify, &log_id);
+        if (log->host == host && !log->named &&
+            (newest == NULL || log->opened_unix_us >= newest->opened_unix_us))
+            newest = log;
     }
-    lite_finalize(stmt);
     return newest;
 }
 
@@ -79,11 +77,20 @@ check_link(struct verify *verify, const struct verify_log *log,
                       text);
 }
 
+/* Is this the only log of its host that names none before it? */
+static bool
+is_first(const struct verify *verify, const struct verify_log *log)
+{
+    for (const struct verify_log *other = verify->logs; other < log; other++)
+        if (other->host == log->host && other->opened &&
+            !other->previous.present && !other->unlinked)
+            return false;
+    return true;
+}
+
 static void
 check_links(struct verify *verify)
 {
-    bool begun = false;
-
     for (size_t i = 0; i < verify->log_count; i++) {
         const struct verify_log *log = &verify->logs[i];
         char text[UUID_TEXT_LEN];
@@ -92,83 +99,103 @@ check_links(struct verify *verify)
         uuid_format(&log->head.log_id, text);
         if (log->previous.present)
             check_link(verify, log, &place);
-        else if (log->opened && begun)
+        else if (log->unlinked)
+            verify_report(verify, VERIFY_NOTE, "chain", &place,
+                          "it was opened while the log before it could not be "
+                          "looked up, and is not linked to it yet");
+        else if (log->opened && !is_first(verify, log))
             verify_report(verify, VERIFY_FINDING, "chain", &place,
                           "it names no log before it, and is not the first");
-        else
-            begun = true;
     }
+}
+
+/* May a log of this host be without a successor that names it? */
+static bool
+has_unlinked(const struct verify *verify, uint64_t host)
+{
+    for (size_t i = 0; i < verify->log_count; i++)
+        if (verify->logs[i].host == host && verify->logs[i].unlinked)
+            return true;
+    return false;
 }
 
 static void
 check_named(struct verify *verify)
 {
-    const struct verify_log *newest = verify_newest_log(verify);
-
     for (size_t i = 0; i < verify->log_count; i++) {
         const struct verify_log *log = &verify->logs[i];
         char text[UUID_TEXT_LEN];
         const struct verify_place place = { .log_id = text, .idx = -1 };
 
+        if (log->named || log == verify_newest_log(verify, log->host))
+            continue;
         uuid_format(&log->head.log_id, text);
-        if (!log->named && log != newest)
-            verify_report(verify, VERIFY_FINDING, "chain", &place,
-                          "no later log names it");
-        if (log->named && log == newest)
-            verify_report(verify, VERIFY_FINDING, "chain", &place,
-                          "it was written last, but a later log names it");
+        verify_report(verify,
+                      has_unlinked(verify, log->host) ? VERIFY_NOTE
+                                                      : VERIFY_FINDING,
+                      "chain", &place, "no later log names it");
     }
 }
 
-/* Numbers the logs from the newest back.  A log whose age is known is not
- * numbered again, so that a chain bent into a ring has an end. */
+/* Numbers the logs of each chain from its end back.  A log whose age is known
+ * is not numbered again, so that a chain bent into a ring has an end. */
 static void
 number_logs(struct verify *verify)
 {
-    const struct verify_log *newest = verify_newest_log(verify);
-    struct verify_log *log = NULL;
-    int64_t age = 0;
-
     for (size_t i = 0; i < verify->log_count; i++)
         verify->logs[i].age = -1;
-    if (newest != NULL)
-        log = verify_find_log(verify, &newest->head.log_id);
-    while (log != NULL && log->age == -1) {
-        log->age = age++;
-        log = log->previous.present
-                  ? verify_find_log(verify, &log->previous.log_id)
-                  : NULL;
+    for (size_t i = 0; i < verify->log_count; i++) {
+        struct verify_log *log =
+            verify->logs[i].named ? NULL : &verify->logs[i];
+        int64_t age = 0;
+
+        while (log != NULL && log->age == -1) {
+            log->chain = (int64_t)i;
+            log->age = age++;
+            log = log->previous.present
+                      ? verify_find_log(verify, &log->previous.log_id)
+                      : NULL;
+        }
     }
 }
 
+/* Roots were compared while the logs were read; here is what was too short for
+ * that, or not there. */
 static void
-check_anchors(struct verify *verify)
+check_marks(struct verify *verify)
 {
-    for (size_t i = 0; i < verify->anchor_count; i++) {
-        const struct verify_anchor *anchor = &verify->anchors[i];
-        const struct verify_log *log = verify_find_log(verify, &anchor->log_id);
+    for (size_t i = 0; i < verify->mark_count; i++) {
+        const struct verify_mark *mark = &verify->marks[i];
+        const struct verify_log *log = verify_find_log(verify, &mark->log_id);
+        const char *check = mark->is_anchor ? "anchor" : "checkpoint";
+        const char *what = mark->is_anchor ? "its head was kept elsewhere"
+                                           : "its checkpoint was signed";
         char text[UUID_TEXT_LEN];
         const struct verify_place place = { .log_id = text, .idx = -1 };
 
-        uuid_format(&anchor->log_id, text);
+        uuid_format(&mark->log_id, text);
         if (log == NULL)
-            verify_report(verify, VERIFY_FINDING, "anchor", &place,
-                          "the log of a head kept elsewhere is missing");
-        else if (log->head.size < anchor->size)
-            verify_report(verify, VERIFY_FINDING, "anchor", &place,
-                          "it had %" PRId64 " entries when its head was "
-                          "kept, there are %" PRId64,
-                          anchor->size, log->head.size);
+            verify_report(verify, VERIFY_FINDING, check, &place,
+                          "the log is missing, and had %" PRId64
+                          " entries when %s",
+                          mark->size, what);
+        else if (log->head.size < mark->size)
+            verify_report(verify, VERIFY_FINDING, check, &place,
+                          "it had %" PRId64 " entries when %s, there are "
+                          "%" PRId64,
+                          mark->size, what, log->head.size);
     }
 }
 
 int
 verify_chain(struct verify *verify, struct err *err)
 {
-    (void)err; /* works on what verify_entries() kept */
+    (void)err; /* works on what the passes before kept */
+    if (verify->source->is_selection)
+        return 0;
     check_links(verify);
     check_named(verify);
     number_logs(verify);
-    check_anchors(verify);
+    check_marks(verify);
     return 0;
 }

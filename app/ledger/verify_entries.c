@@ -15,21 +15,19 @@
 #include "base/str.h"
 #include "ledger/seal.h"
 
-#define PROGRESS_STEP  8192
-#define MAX_SQL_BYTES  2048
-#define COLUMN_OF_HASH (COLUMN_COUNT)
-#define COLUMN_OF_BODY (COLUMN_COUNT + 1)
+#define PROGRESS_STEP 8192
+#define FNV_PRIME     UINT64_C(0x100000001b3)
 
 /* The log that is being read. */
 struct reading {
     struct verify *verify;
-    struct lite_stmt *rows;
-    struct lite_stmt *content;
+    struct source_row row;
     char log_id[UUID_TEXT_LEN + 1]; /* "" before the first */
     struct verify_log log;
     struct merkle tree; /* its size counts the entries read */
     int64_t next_idx;
     int64_t closed_idx; /* of log_closed, -1 before it */
+    size_t next_mark;
 };
 
 /* The entry at hand; borrowed from the row. */
@@ -62,33 +60,26 @@ is_kind(const struct row *row, enum entry_kind kind)
 /* ---- columns ----------------------------------------------------------- */
 
 static bool
-column_equals(struct lite_stmt *rows, int column,
+column_equals(const struct source_value *stored,
               const struct column_value *value)
 {
-    const enum lite_type type = lite_type(rows, column);
-    const char *text;
-    size_t len;
-
     switch (value->type) {
     case COLUMN_NULL:
-        return type == LITE_NULL;
+        return stored->type == SOURCE_NULL;
     case COLUMN_INT:
-        return type == LITE_INT && lite_int(rows, column) == value->number;
+        return stored->type == SOURCE_INT && stored->number == value->number;
     case COLUMN_TEXT:
         break;
     }
-    if (type != LITE_TEXT)
-        return false;
-    text = lite_text(rows, column, &len);
-    return text != NULL && len == value->len &&
-           memcmp(text, value->text, len) == 0;
+    return stored->type == SOURCE_TEXT && stored->len == value->len &&
+           memcmp(stored->bytes, value->text, value->len) == 0;
 }
 
 static void
 check_columns(struct reading *reading, const struct row *row)
 {
     for (int i = 0; i < COLUMN_COUNT; i++)
-        if (!column_equals(reading->rows, i, &row->columns.at[i]))
+        if (!column_equals(&reading->row.at[i], &row->columns.at[i]))
             FINDING(reading, "column", row,
                     "the column %s is not what the body says",
                     column_name((enum column)i));
@@ -114,15 +105,13 @@ check_words(struct reading *reading, const struct row *row)
 static int
 check_leaf(struct reading *reading, const struct row *row, struct err *err)
 {
+    const struct source_value *stored = &reading->row.at[SOURCE_LEAF_HASH];
     uint8_t leaf[ENTRY_HASH_LEN];
-    size_t len;
-    const void *stored;
 
     if (merkle_leaf(row->body, row->body_len, leaf, err) == -1)
         return -1;
-    stored = lite_blob(reading->rows, COLUMN_OF_HASH, &len);
-    if (stored == NULL || len != sizeof(leaf) ||
-        memcmp(stored, leaf, sizeof(leaf)) != 0)
+    if (stored->type != SOURCE_BYTES || stored->len != sizeof(leaf) ||
+        memcmp(stored->bytes, leaf, sizeof(leaf)) != 0)
         FINDING(reading, "leaf_hash", row,
                 "the leaf hash is not that of the body");
     return merkle_append(&reading->tree, leaf, err);
@@ -132,23 +121,23 @@ check_leaf(struct reading *reading, const struct row *row, struct err *err)
 
 static int
 check_commitment(struct reading *reading, const struct row *row,
-                 const struct column_part *part, struct err *err)
+                 const struct column_part *part, const struct source_text *text,
+                 struct err *err)
 {
     char hex[COLUMNS_HASH_HEX_LEN + 1];
     uint8_t hash[ENTRY_HASH_LEN];
-    size_t salt_len, len;
-    const void *salt = lite_blob(reading->content, 0, &salt_len);
-    const char *text = lite_text(reading->content, 1, &len);
 
-    if (salt == NULL || salt_len != ENTRY_SALT_LEN || text == NULL) {
+    if (text->salt.type != SOURCE_BYTES || text->salt.len != ENTRY_SALT_LEN ||
+        text->body.type != SOURCE_TEXT) {
         FINDING(reading, "content", row, "the content's row is incomplete");
         return 0;
     }
-    if (seal_commitment(salt, text, len, hash, err) == -1)
+    if (seal_commitment((const uint8_t *)text->salt.bytes, text->body.bytes,
+                        text->body.len, hash, err) == -1)
         return -1;
     str_to_hex(hash, sizeof(hash), hex);
     if (memcmp(hex, part->sha256, COLUMNS_HASH_HEX_LEN) != 0 ||
-        part->len != (int64_t)len)
+        part->len != (int64_t)text->body.len)
         FINDING(reading, "content", row,
                 "text or salt is not what the entry committed to");
     return 0;
@@ -160,25 +149,27 @@ check_part(struct reading *reading, struct row *row,
 {
     const struct column_value *run_id = &row->columns.at[COLUMN_RUN_ID];
     struct verify *verify = reading->verify;
+    struct source *source = verify->source;
+    struct source_text text;
     char name[32];
-    enum lite_step step;
     int result = -1;
 
     snprintf(name, sizeof(name), "%.*s", (int)part->name_len, part->name);
     row->place.part = name;
-    lite_bind_text(reading->content, 1, run_id->text, run_id->len);
-    lite_bind_text(reading->content, 2, part->name, part->name_len);
-    step = lite_step(reading->content, err);
-    if (step == LITE_DONE) {
+    switch (source->ops->find_text(source, run_id, part, &text, err)) {
+    case SOURCE_DONE:
         FINDING(reading, "content", row, "the content is missing");
         result = 0;
-    } else if (step == LITE_ROW &&
-               verify_add_to_sum(verify, &verify->spoken_of_sum, run_id->text,
-                                 run_id->len, part->name, part->name_len,
-                                 err) == 0) {
-        result = check_commitment(reading, row, part, err);
+        break;
+    case SOURCE_ROW:
+        if (verify_add_to_sum(verify, &verify->spoken_of_sum, run_id->text,
+                              run_id->len, part->name, part->name_len,
+                              err) == 0)
+            result = check_commitment(reading, row, part, &text, err);
+        break;
+    case SOURCE_FAILED:
+        break;
     }
-    lite_reset(reading->content);
     row->place.part = NULL;
     return result;
 }
@@ -213,6 +204,19 @@ check_number(struct reading *reading, const struct row *row)
     reading->next_idx = idx + 1;
 }
 
+/* Tells hosts apart, and nothing else. */
+static uint64_t
+host_number(const struct reading *reading, const struct columns *columns)
+{
+    uint64_t number = 0;
+
+    if (!reading->verify->source->has_many_hosts || columns->host == NULL)
+        return 0;
+    for (size_t i = 0; i < columns->host_len; i++)
+        number = (number ^ (unsigned char)columns->host[i]) * FNV_PRIME;
+    return number;
+}
+
 static void
 check_opened(struct reading *reading, const struct row *row)
 {
@@ -230,6 +234,24 @@ check_opened(struct reading *reading, const struct row *row)
     }
     reading->log.opened = true;
     reading->log.opened_unix_us = row->columns.at[COLUMN_RECORDED_AT].number;
+    reading->log.previous = row->columns.previous;
+    reading->log.unlinked = row->columns.previous_unknown;
+    reading->log.host = host_number(reading, &row->columns);
+}
+
+/* A log that was opened while nobody could tell the one before it names it
+ * later. */
+static void
+check_linked(struct reading *reading, const struct row *row)
+{
+    if (!is_kind(row, ENTRY_LOG_LINKED))
+        return;
+    if (!reading->log.unlinked) {
+        FINDING(reading, "log_linked", row,
+                "log_linked in a log whose predecessor is known");
+        return;
+    }
+    reading->log.unlinked = false;
     reading->log.previous = row->columns.previous;
 }
 
@@ -258,24 +280,32 @@ check_closed(struct reading *reading, const struct row *row, struct err *err)
     return 0;
 }
 
+/* Marks stand in the order in which the tree grows. */
 static int
-check_anchors(struct reading *reading, const struct row *row, struct err *err)
+check_marks(struct reading *reading, const struct row *row, struct err *err)
 {
     const struct verify *verify = reading->verify;
     uint8_t root[ENTRY_HASH_LEN];
 
-    for (size_t i = 0; i < verify->anchor_count; i++) {
-        const struct verify_anchor *anchor = &verify->anchors[i];
+    for (; reading->next_mark < verify->mark_count; reading->next_mark++) {
+        const struct verify_mark *mark = &verify->marks[reading->next_mark];
 
-        if (anchor->size != reading->tree.size ||
-            memcmp(&anchor->log_id, &reading->log.head.log_id,
-                   sizeof(anchor->log_id)) != 0)
-            continue;
+        if (mark->size > reading->tree.size ||
+            memcmp(&mark->log_id, &reading->log.head.log_id,
+                   sizeof(mark->log_id)) != 0)
+            break;
+        if (mark->size < reading->tree.size)
+            continue; /* of size 0 */
         if (merkle_root(&reading->tree, root, err) == -1)
             return -1;
-        if (memcmp(root, anchor->root, sizeof(root)) != 0)
+        if (memcmp(root, mark->root, sizeof(root)) == 0)
+            continue;
+        if (mark->is_anchor)
             FINDING(reading, "anchor", row,
                     "the root up to here is not the one kept elsewhere");
+        else
+            FINDING(reading, "checkpoint", row,
+                    "the root up to here is not that of the checkpoint");
     }
     return 0;
 }
@@ -328,29 +358,43 @@ begin_log(struct reading *reading, const struct row *row)
     snprintf(reading->log_id, sizeof(reading->log_id), "%s", row->place.log_id);
     if (uuid_parse(row->place.log_id, &reading->log.head.log_id) == -1)
         FINDING(reading, "column", row, "the log_id is no UUID");
+    reading->next_mark =
+        verify_find_mark(reading->verify, &reading->log.head.log_id);
 }
 
 /* ---- the pass ---------------------------------------------------------- */
 
 static void
-take_row(struct reading *reading, struct row *row)
+take_row(const struct reading *reading, struct row *row)
 {
-    struct lite_stmt *rows = reading->rows;
-    const char *log_id = lite_text(rows, COLUMN_LOG_ID, NULL);
+    const struct source_value *at = reading->row.at;
+    const struct source_value *body = &at[SOURCE_BODY];
 
     row->place = (struct verify_place){
-        .log_id = log_id != NULL ? log_id : "",
-        .idx = lite_int(rows, COLUMN_IDX),
-        .run_id = lite_text(rows, COLUMN_RUN_ID, NULL),
+        .log_id = at[COLUMN_LOG_ID].type == SOURCE_TEXT
+                      ? at[COLUMN_LOG_ID].bytes
+                      : "",
+        .idx = at[COLUMN_IDX].number,
+        .run_id = at[COLUMN_RUN_ID].bytes,
     };
-    row->body = lite_text(rows, COLUMN_OF_BODY, &row->body_len);
-    if (row->body == NULL)
-        row->body = "";
+    row->body = body->type == SOURCE_TEXT ? body->bytes : "";
+    row->body_len = body->type == SOURCE_TEXT ? body->len : 0;
+}
+
+/* What only a log that is there as a whole can be asked. */
+static int
+check_place(struct reading *reading, const struct row *row, struct err *err)
+{
+    check_number(reading, row);
+    check_opened(reading, row);
+    check_linked(reading, row);
+    return check_closed(reading, row, err);
 }
 
 static int
 check_row(struct reading *reading, struct row *row, struct err *err)
 {
+    const bool is_selection = reading->verify->source->is_selection;
     struct err why = { 0 };
 
     if (strncmp(row->place.log_id, reading->log_id,
@@ -367,78 +411,49 @@ check_row(struct reading *reading, struct row *row, struct err *err)
     } else {
         FINDING(reading, "body", row, "%s", why.text);
     }
-    check_number(reading, row);
-    check_opened(reading, row);
-    if (check_closed(reading, row, err) == -1 ||
-        check_leaf(reading, row, err) == -1 ||
-        check_anchors(reading, row, err) == -1)
+    if (!is_selection && check_place(reading, row, err) == -1)
         return -1;
-    return row->readable ? check_parts(reading, row, err) : 0;
+    if (check_leaf(reading, row, err) == -1)
+        return -1;
+    if (!is_selection && check_marks(reading, row, err) == -1)
+        return -1;
+    if (!row->readable || reading->verify->without_texts)
+        return 0;
+    return check_parts(reading, row, err);
 }
 
 static int
 read_rows(struct reading *reading, struct err *err)
 {
-    const struct verify_watcher *watcher = reading->verify->watcher;
-    struct verify_counts *counts = &reading->verify->counts;
-    enum lite_step step;
+    struct verify *verify = reading->verify;
+    const struct verify_watcher *watcher = verify->watcher;
+    enum source_step step;
     struct row row;
     int64_t total = 0;
 
-    if (lite_exec_int(reading->verify->db,
-                      "SELECT coalesce(max(rowid), 0) FROM entry", &total,
-                      err) == -1)
-        return -1;
-    while ((step = lite_step(reading->rows, err)) == LITE_ROW) {
+    if (verify_next(verify, SOURCE_COUNT, &reading->row, err) == SOURCE_ROW)
+        total = reading->row.at[0].number;
+    while ((step = verify_next(verify, SOURCE_ENTRIES, &reading->row, err)) ==
+           SOURCE_ROW) {
         take_row(reading, &row);
         if (check_row(reading, &row, err) == -1)
             return -1;
-        if (++counts->entries % PROGRESS_STEP == 0)
-            watcher->progress(watcher->arg, counts->entries, total);
+        if (++verify->counts.entries % PROGRESS_STEP == 0)
+            watcher->progress(watcher->arg, verify->counts.entries, total);
     }
-    return step == LITE_DONE ? end_log(reading, err) : -1;
-}
-
-/* SELECT log_id, ..., leaf_hash, body, from the list of columns. */
-static struct lite_stmt *
-prepare_rows(struct lite *db, struct err *err)
-{
-    enum buf_status status = BUF_OK;
-    struct lite_stmt *rows = NULL;
-    struct buf sql;
-
-    buf_init(&sql, MAX_SQL_BYTES);
-    status = buf_append_str(&sql, "SELECT ");
-    for (int i = 0; i < COLUMN_COUNT && status == BUF_OK; i++)
-        status = buf_printf(&sql, "%s, ", column_name((enum column)i));
-    if (status == BUF_OK)
-        status = buf_append_str(&sql, "leaf_hash, body FROM entry "
-                                      "ORDER BY log_id, idx");
-    if (status == BUF_OK)
-        rows = lite_prepare(db, sql.bytes, err);
-    else
-        err_set(err, ERR_NOMEM, "SQL");
-    buf_close(&sql);
-    return rows;
+    return step == SOURCE_DONE ? end_log(reading, err) : -1;
 }
 
 int
 verify_entries(struct verify *verify, struct err *err)
 {
     struct reading *reading = calloc(1, sizeof(*reading));
-    int result = -1;
+    int result;
 
     if (reading == NULL)
         return err_set(err, ERR_NOMEM, "verification");
     reading->verify = verify;
-    reading->rows = prepare_rows(verify->db, err);
-    reading->content = lite_prepare(
-        verify->db,
-        "SELECT salt, body FROM content WHERE run_id = ? AND part = ?", err);
-    if (reading->rows != NULL && reading->content != NULL)
-        result = read_rows(reading, err);
-    lite_finalize(reading->rows);
-    lite_finalize(reading->content);
+    result = read_rows(reading, err);
     free(reading);
     return result;
 }

@@ -21,6 +21,15 @@ command_complain(const char *fmt, ...)
 }
 
 enum command_exit
+command_complain_run_id(const char *text)
+{
+    return command_complain("\"%s\" is not a run id, which looks like "
+                            "01976b5a-5c3e-7c31-8f2e-6d1f0a9b4c77; tandemctl "
+                            "runs lists the newest",
+                            text);
+}
+
+enum command_exit
 command_ledger_failed(const char *ledger, const struct err *err)
 {
     command_complain("cannot read the ledger %s: %s", ledger, err->text);
@@ -57,6 +66,31 @@ command_open_reader(const struct command_options *options, struct err *err)
                                                .application = "tandemctl",
                                                .request_ms = REQUEST_MS },
                        err);
+}
+
+struct source *
+command_open_source(const struct command_options *options, struct err *err)
+{
+    if (options->export_file != NULL)
+        return source_export_open(options->export_file, err);
+    if (options->url[0] == '\0')
+        return source_lite_open(options->ledger, err);
+    return source_pg_open(options->url, "tandemctl", err);
+}
+
+enum command_exit
+command_source_failed(const struct command_options *options,
+                      const struct err *err)
+{
+    if (options->export_file != NULL)
+        return command_complain("cannot read the export %s: %s",
+                                options->export_file, err->text);
+    command_read_failed(options, err);
+    if (options->url[0] != '\0' && !options->without_texts)
+        fputs("Texts are for the role tandem_auditor; --no-content does "
+              "without.\n",
+              stderr);
+    return COMMAND_FAILED;
 }
 
 bool

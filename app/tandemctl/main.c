@@ -17,17 +17,28 @@
 
 static const char help[] =
     "Usage: tandemctl runs [--limit N] [--status S] [--user U] [--model M]\n"
-    "                      [--since TIME] [--until TIME] [--json] [--ledger "
-    "WHERE]\n"
-    "       tandemctl show RUN_ID [--json] [--ledger WHERE]\n"
-    "       tandemctl verify [--head LOG:SIZE:ROOT]... [--json] [--ledger "
-    "FILE]\n"
+    "                      [--since TIME] [--until TIME] [--json]\n"
+    "       tandemctl show RUN_ID [--json]\n"
+    "       tandemctl verify [--anchor FILE|LOG:SIZE:ROOT]... [--key "
+    "KEY|FILE]...\n"
+    "                        [--offline EXPORT] [--no-content] [--json]\n"
+    "       tandemctl proof RUN_ID [--from SIZE]\n"
+    "       tandemctl check-proof FILE --key KEY|FILE [--anchor ...]... "
+    "[--json]\n"
+    "       tandemctl export --format jsonl|csv [--status S] [--user U]\n"
+    "                        [--since TIME] [--until TIME] [--no-content]\n"
+    "       tandemctl key new|show FILE [--name NAME]\n"
     "\n"
-    "  runs     list the newest runs, newest first; times are UTC\n"
-    "  show     show one run: its entries and its texts\n"
-    "  verify   recompute every hash and compare; says where the ledger is "
+    "  runs         list the newest runs, newest first; times are UTC\n"
+    "  show         show one run: its entries and its texts\n"
+    "  verify       recompute every hash and compare; says where the ledger is "
     "not\n"
-    "           what was written\n"
+    "               what was written\n"
+    "  proof        print a file that proves one run's entries to others\n"
+    "  check-proof  check such a file; needs no ledger\n"
+    "  export       print the ledger, or some of its runs\n"
+    "  key          make a key that signs checkpoints, or show its verifier "
+    "key\n"
     "\n"
     "  --limit N            runs to list (20)\n"
     "  --status S           only runs with this status: ok, timeout, "
@@ -38,9 +49,18 @@ static const char help[] =
     "                       only runs started from then on; before then.  "
     "UTC:\n"
     "                       2026-01-31 or 2026-01-31T23:59:59\n"
-    "  --head LOG:SIZE:ROOT a head that an earlier verify printed and that "
+    "  --anchor FILE        checkpoints that were kept elsewhere\n"
+    "  --anchor LOG:SIZE:ROOT, --head LOG:SIZE:ROOT\n"
+    "                       a head that an earlier verify printed and that "
     "was\n"
     "                       kept elsewhere; may be given up to 64 times\n"
+    "  --key KEY|FILE       a verifier key, or a file with one to a line\n"
+    "  --offline EXPORT     verify a file that export --format jsonl wrote\n"
+    "  --no-content         leave out the texts\n"
+    "  --from SIZE          prove as well that the log continues the one that "
+    "had\n"
+    "                       so many entries\n"
+    "  --name NAME          of the key (the host's)\n"
     "  --json               one JSON object to a line\n"
     "  --ledger WHERE       the ledger: a file or postgresql://... "
     "($DATABASE_READER_URL,\n"
@@ -60,23 +80,51 @@ enum choice {
     SINCE,
     UNTIL,
     HEAD,
+    ANCHOR,
+    KEY,
+    OFFLINE,
+    NO_CONTENT,
+    FROM,
+    FORMAT,
+    NAME,
     HELP,
     VERSION,
 };
 
-#define FILTERS \
-    (1u << STATUS | 1u << USER | 1u << MODEL | 1u << SINCE | 1u << UNTIL)
+#define BIT(choice) (1u << (choice))
+#define SELECTION   (BIT(STATUS) | BIT(USER) | BIT(SINCE) | BIT(UNTIL))
+#define TRUST       (BIT(HEAD) | BIT(ANCHOR) | BIT(KEY) | BIT(JSON))
+#define LISTING     (BIT(JSON) | BIT(LEDGER))
 
-/* The options a command has beside --ledger and --json, as 1 << choice. */
+#define MAX_ARGUMENTS 2
+
+static const char run_id_argument[] = "run id";
+static const char file_argument[] = "file";
+static const char verb_argument[] = "verb, new or show";
+
+/* The options a command has, as bits, and what its arguments are. */
 static const struct command {
     const char *name;
     enum command_exit (*run)(const struct command_options *options);
     unsigned options;
-    bool wants_run_id;
+    const char *arguments[MAX_ARGUMENTS];
 } commands[] = {
-    { "runs", command_runs, 1u << LIMIT | FILTERS, false },
-    { "show", command_show, 0, true },
-    { "verify", command_verify, 1u << HEAD, false },
+    { "runs",
+      command_runs,
+      LISTING | BIT(LIMIT) | SELECTION | BIT(MODEL),
+      { NULL } },
+    { "show", command_show, LISTING, { run_id_argument } },
+    { "verify",
+      command_verify,
+      LISTING | TRUST | BIT(OFFLINE) | BIT(NO_CONTENT),
+      { NULL } },
+    { "proof", command_proof, BIT(LEDGER) | BIT(FROM), { run_id_argument } },
+    { "check-proof", command_check_proof, TRUST, { file_argument } },
+    { "export",
+      command_export,
+      BIT(LEDGER) | BIT(FORMAT) | SELECTION | BIT(NO_CONTENT),
+      { NULL } },
+    { "key", command_key, BIT(NAME), { verb_argument, file_argument } },
 };
 
 static const struct option long_options[] = {
@@ -89,6 +137,13 @@ static const struct option long_options[] = {
     { "since", required_argument, NULL, SINCE },
     { "until", required_argument, NULL, UNTIL },
     { "head", required_argument, NULL, HEAD },
+    { "anchor", required_argument, NULL, ANCHOR },
+    { "key", required_argument, NULL, KEY },
+    { "offline", required_argument, NULL, OFFLINE },
+    { "no-content", no_argument, NULL, NO_CONTENT },
+    { "from", required_argument, NULL, FROM },
+    { "format", required_argument, NULL, FORMAT },
+    { "name", required_argument, NULL, NAME },
     { "help", no_argument, NULL, HELP },
     { "version", no_argument, NULL, VERSION },
     { NULL, 0, NULL, 0 },
@@ -97,7 +152,7 @@ static const struct option long_options[] = {
 /* What the command line said. */
 struct line {
     struct command_options options;
-    unsigned given; /* 1 << choice */
+    unsigned given; /* bits */
     char default_ledger[PATH_MAX];
 };
 
@@ -107,31 +162,6 @@ usage(void)
 {
     fputs("tandemctl --help says how it is used.\n", stderr);
     return COMMAND_FAILED;
-}
-
-/* LOG:SIZE:ROOT, as verify prints it. */
-static int
-parse_head(const char *text, struct verify_anchor *head)
-{
-    char copy[160];
-    char *size, *root;
-
-    if (strlen(text) >= sizeof(copy))
-        return -1;
-    strcpy(copy, text);
-    size = strchr(copy, ':');
-    if (size == NULL)
-        return -1;
-    *size++ = '\0';
-    root = strchr(size, ':');
-    if (root == NULL)
-        return -1;
-    *root++ = '\0';
-    if (strlen(root) != 2 * ENTRY_HASH_LEN ||
-        uuid_parse(copy, &head->log_id) == -1 ||
-        str_to_int(size, 1, INT64_MAX, &head->size) == -1)
-        return -1;
-    return str_from_hex(root, head->root, ENTRY_HASH_LEN);
 }
 
 static int
@@ -171,54 +201,108 @@ take_time(const char *name, const char *text, int64_t *unix_us)
     return -1;
 }
 
+/* What another file makes of the value. */
 static int
-take_head(struct line *line, const char *text)
+take_with(int (*add)(struct command_options *options, const char *text,
+                     struct err *err),
+          struct line *line, const char *name, const char *text)
 {
-    struct command_options *options = &line->options;
+    struct err err = { 0 };
 
-    if (options->head_count == COMMAND_MAX_HEADS) {
-        command_complain("--head is given more than %d times",
-                         COMMAND_MAX_HEADS);
+    if (add(&line->options, text, &err) == 0)
+        return 0;
+    command_complain("--%s: %s", name, err.text);
+    return -1;
+}
+
+static int
+take_from(struct line *line, const char *text)
+{
+    if (str_to_int(text, 1, INT64_MAX, &line->options.from) == 0)
+        return 0;
+    command_complain("--from %s is not the size of a log", text);
+    return -1;
+}
+
+static int
+take_format(struct line *line, const char *text)
+{
+    if (strcmp(text, "jsonl") == 0) {
+        line->options.format = COMMAND_JSONL;
+    } else if (strcmp(text, "csv") == 0) {
+        line->options.format = COMMAND_CSV;
+    } else {
+        command_complain("--format is jsonl or csv, not \"%s\"", text);
         return -1;
     }
-    if (parse_head(text, &options->heads[options->head_count]) == -1) {
-        command_complain("--head %s is not LOG:SIZE:ROOT as verify prints it",
-                         text);
-        return -1;
-    }
-    options->head_count++;
     return 0;
+}
+
+/* The options that say which runs. */
+static int
+take_selection(struct line *line, int choice, const char *value)
+{
+    struct reader_query *runs = &line->options.runs;
+
+    switch (choice) {
+    case LIMIT:
+        return take_limit(line, value);
+    case STATUS:
+        runs->status = value;
+        return 0;
+    case USER:
+        runs->user = value;
+        return 0;
+    case MODEL:
+        runs->model = value;
+        return 0;
+    case SINCE:
+        return take_time("since", value, &runs->since_unix_us);
+    default:
+        return take_time("until", value, &runs->until_unix_us);
+    }
 }
 
 /* -1 when it was complained about. */
 static int
 take_option(struct line *line, int choice, const char *value)
 {
-    line->given |= 1u << choice;
+    struct command_options *options = &line->options;
+
+    line->given |= BIT(choice);
     switch (choice) {
     case LEDGER:
-        line->options.ledger = value;
+        options->ledger = value;
         return 0;
     case JSON:
-        line->options.json = true;
+        options->json = true;
         return 0;
     case LIMIT:
-        return take_limit(line, value);
     case STATUS:
-        line->options.runs.status = value;
-        return 0;
     case USER:
-        line->options.runs.user = value;
-        return 0;
     case MODEL:
-        line->options.runs.model = value;
-        return 0;
     case SINCE:
-        return take_time("since", value, &line->options.runs.since_unix_us);
     case UNTIL:
-        return take_time("until", value, &line->options.runs.until_unix_us);
+        return take_selection(line, choice, value);
     case HEAD:
-        return take_head(line, value);
+        return take_with(command_add_anchor, line, "head", value);
+    case ANCHOR:
+        return take_with(command_add_anchor, line, "anchor", value);
+    case KEY:
+        return take_with(command_add_key, line, "key", value);
+    case OFFLINE:
+        options->export_file = value;
+        return 0;
+    case NO_CONTENT:
+        options->without_texts = true;
+        return 0;
+    case FROM:
+        return take_from(line, value);
+    case FORMAT:
+        return take_format(line, value);
+    case NAME:
+        options->name = value;
+        return 0;
     default:
         return 0;
     }
@@ -233,32 +317,49 @@ find_command(const char *name)
     return NULL;
 }
 
+static int
+take_arguments(struct line *line, const struct command *command, int count,
+               char *const *arguments)
+{
+    struct command_options *options = &line->options;
+    int at = 0;
+
+    for (; at < MAX_ARGUMENTS && command->arguments[at] != NULL; at++) {
+        const char *what = command->arguments[at];
+
+        if (at == count) {
+            command_complain("%s needs a %s%s", command->name, what,
+                             what == run_id_argument
+                                 ? "; tandemctl runs lists the newest"
+                                 : "");
+            return -1;
+        }
+        if (what == run_id_argument)
+            options->run_id = arguments[at];
+        else if (what == verb_argument)
+            options->verb = arguments[at];
+        else
+            options->file = arguments[at];
+    }
+    if (count == at)
+        return 0;
+    command_complain("%s has no use for \"%s\"", command->name,
+                     arguments[count - 1]);
+    return -1;
+}
+
 /* Options and arguments that the command has no use for are mistakes. */
 static int
 check_line(struct line *line, const struct command *command, int count,
            char *const *arguments)
 {
-    const unsigned known = command->options | 1u << LEDGER | 1u << JSON;
-
     for (size_t i = 0; long_options[i].name != NULL; i++)
-        if ((line->given & ~known & 1u << long_options[i].val) != 0) {
+        if ((line->given & ~command->options & BIT(long_options[i].val)) != 0) {
             command_complain("%s has no option --%s", command->name,
                              long_options[i].name);
             return -1;
         }
-    if (command->wants_run_id && count == 0) {
-        command_complain("%s needs a run id; tandemctl runs lists the newest",
-                         command->name);
-        return -1;
-    }
-    if (count > (command->wants_run_id ? 1 : 0)) {
-        command_complain("%s has no use for \"%s\"", command->name,
-                         arguments[count - 1]);
-        return -1;
-    }
-    if (command->wants_run_id)
-        line->options.run_id = arguments[0];
-    return 0;
+    return take_arguments(line, command, count, arguments);
 }
 
 static const char *
@@ -343,11 +444,11 @@ run_line(struct line *line, int argc, char **argv)
             return usage();
         else if (take_option(line, choice, optarg) == -1)
             return COMMAND_FAILED;
-    if ((line->given & 1u << HELP) != 0) {
+    if ((line->given & BIT(HELP)) != 0) {
         fputs(help, stdout);
         return COMMAND_OK;
     }
-    if ((line->given & 1u << VERSION) != 0) {
+    if ((line->given & BIT(VERSION)) != 0) {
         puts("tandemctl " TANDEM_VERSION);
         return COMMAND_OK;
     }

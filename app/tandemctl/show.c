@@ -84,10 +84,7 @@ command_show(const struct command_options *options)
     enum command_exit code;
 
     if (uuid_parse(options->run_id, &run_id) == -1)
-        return command_complain("\"%s\" is not a run id, which looks like "
-                                "01976b5a-5c3e-7c31-8f2e-6d1f0a9b4c77; "
-                                "tandemctl runs lists the newest",
-                                options->run_id);
+        return command_complain_run_id(options->run_id);
     reader = command_open_reader(options, &err);
     if (reader == NULL)
         return command_read_failed(options, &err);

@@ -2,12 +2,15 @@
 #include "tandemctl/command.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/str.h"
 #include "ledger/verify.h"
+#include "tandemctl/anchors.h"
 
 #define PROGRESS_AFTER_MS 1000
 #define PROGRESS_EVERY_MS 200
@@ -18,6 +21,7 @@ struct telling {
     bool to_terminal;
     bool progress_shown;
     int64_t next_progress_mono_ms;
+    int64_t note_findings; /* in files of anchors */
 };
 
 static void
@@ -165,6 +169,58 @@ print_summary(struct telling *telling, const struct verify_counts *counts)
                plural(counts->findings, "finding", "findings"));
 }
 
+/* ---- heads and files of heads ------------------------------------------ */
+
+static void
+on_bad_note(void *arg, const char *file, int64_t line, const char *what)
+{
+    struct telling *telling = arg;
+    char text[PATH_MAX + 128];
+
+    snprintf(text, sizeof(text),
+             "%s, the note that ends in line %" PRId64 ": %s", file, line,
+             what);
+    telling->note_findings++;
+    on_report(telling, &(struct verify_report){ .weight = VERIFY_FINDING,
+                                                .check = "anchor",
+                                                .idx = -1,
+                                                .text = text });
+}
+
+static enum command_exit
+verify(const struct command_options *options, struct telling *telling,
+       const struct anchors *anchors)
+{
+    const struct verify_watcher watcher = { .arg = telling,
+                                            .report = on_report,
+                                            .head = on_head,
+                                            .progress = on_progress };
+    const struct verify_options verification = {
+        .anchors = anchors->all,
+        .anchor_count = anchors->count,
+        .keys = options->keys,
+        .key_count = options->key_count,
+        .without_texts = options->without_texts,
+    };
+    struct verify_counts counts = { 0 };
+    struct err err = { 0 };
+    int result = -1;
+    struct source *source = command_open_source(options, &err);
+
+    if (source != NULL) {
+        result = verify_run(source, &verification, &watcher, &counts, &err);
+        source->ops->close(source);
+    }
+    clear_progress(telling);
+    if (result == -1)
+        return command_source_failed(options, &err);
+    counts.findings += telling->note_findings;
+    print_summary(telling, &counts);
+    if (telling->memory_short)
+        return command_complain("not enough memory");
+    return counts.findings == 0 ? COMMAND_OK : COMMAND_NEGATIVE;
+}
+
 enum command_exit
 command_verify(const struct command_options *options)
 {
@@ -173,21 +229,14 @@ command_verify(const struct command_options *options)
         .to_terminal = !options->json && isatty(STDERR_FILENO) == 1,
         .next_progress_mono_ms = clock_mono_ms() + PROGRESS_AFTER_MS,
     };
-    const struct verify_watcher watcher = { .arg = &telling,
-                                            .report = on_report,
-                                            .head = on_head,
-                                            .progress = on_progress };
-    struct verify_counts counts;
+    struct anchors anchors = { .all = NULL };
+    enum command_exit code = COMMAND_FAILED;
     struct err err = { 0 };
 
-    if (verify_run(options->ledger, options->heads, options->head_count,
-                   &watcher, &counts, &err) == -1) {
-        clear_progress(&telling);
-        return command_ledger_failed(options->ledger, &err);
-    }
-    clear_progress(&telling);
-    print_summary(&telling, &counts);
-    if (telling.memory_short)
-        return command_complain("not enough memory");
-    return counts.findings == 0 ? COMMAND_OK : COMMAND_NEGATIVE;
+    if (anchors_read_all(&anchors, options, on_bad_note, &telling, &err) == -1)
+        command_complain("--anchor: %s", err.text);
+    else
+        code = verify(options, &telling, &anchors);
+    free(anchors.all);
+    return code;
 }

@@ -135,6 +135,20 @@ lite_open_memory(struct err *err)
     return open_handle(":memory:", SQLITE_OPEN_READWRITE, err);
 }
 
+struct lite *
+lite_open_temporary(struct err *err)
+{
+    struct lite *db = open_handle("", SQLITE_OPEN_READWRITE, err);
+
+    /* Nobody waits for it after a crash. */
+    if (db == NULL ||
+        lite_exec(db, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF",
+                  err) == 0)
+        return db;
+    lite_close(db);
+    return NULL;
+}
+
 void
 lite_close(struct lite *db)
 {

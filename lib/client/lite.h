@@ -44,6 +44,10 @@ struct lite *lite_open(const char *path, enum lite_mode mode, int busy_ms,
 /* An empty database in memory. */
 struct lite *lite_open_memory(struct err *err) ATTR_MUST_CHECK;
 
+/* An empty database in a file of its own that nobody else sees and that goes
+ * with the handle; for what is too large for memory. */
+struct lite *lite_open_temporary(struct err *err) ATTR_MUST_CHECK;
+
 /* Every statement has been finalized.  NULL is fine. */
 void lite_close(struct lite *db);
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,13 @@
 
 #define CHUNK_BYTES   4096
 #define LOCK_RETRY_MS 20
+
+/* What a file is to hold. */
+struct whole {
+    const void *bytes;
+    size_t len;
+    bool replace; /* a file that is there */
+};
 
 static int
 append(struct buf *buf, const char *bytes, size_t len, struct err *err)
@@ -133,27 +141,92 @@ write_temporary(char temporary[PATH_MAX], mode_t mode, const void *bytes,
     return result;
 }
 
+/* Puts what is in the temporary file at path.  A link(2) fails where rename(2)
+ * would replace. */
+static int
+put_in_place(const char *temporary, const char *path, bool replace,
+             struct err *err)
+{
+    int result = 0;
+
+    if (replace) {
+        if (rename(temporary, path) == 0)
+            return 0;
+        result = err_set_errno(err, ERR_SYSTEM, "rename");
+    } else if (link(temporary, path) == -1) {
+        result = errno == EEXIST
+                     ? err_set(err, ERR_INVALID, "there is a file already")
+                     : err_set_errno(err, ERR_SYSTEM, "link");
+    }
+    unlink(temporary);
+    return result;
+}
+
+static int
+write_whole(const char *path, mode_t mode, const struct whole *whole,
+            struct err *err)
+{
+    char temporary[PATH_MAX];
+
+    if (make_temporary_path(path, temporary, err) == 0 &&
+        write_temporary(temporary, mode, whole->bytes, whole->len, err) == 0 &&
+        put_in_place(temporary, path, whole->replace, err) == 0 &&
+        sync_folder_of(path, err) == 0)
+        return 0;
+    err_prefix(err, "%s", path);
+    return -1;
+}
+
 int
 file_write_durably(const char *path, mode_t mode, const void *bytes, size_t len,
                    struct err *err)
 {
-    char temporary[PATH_MAX];
+    return write_whole(path, mode, &(struct whole){ bytes, len, true }, err);
+}
 
-    if (make_temporary_path(path, temporary, err) == -1 ||
-        write_temporary(temporary, mode, bytes, len, err) == -1)
-        goto fail;
-    if (rename(temporary, path) == -1) {
-        err_set_errno(err, ERR_SYSTEM, "rename");
-        unlink(temporary);
-        goto fail;
+int
+file_create_durably(const char *path, mode_t mode, const void *bytes,
+                    size_t len, struct err *err)
+{
+    return write_whole(path, mode, &(struct whole){ bytes, len, false }, err);
+}
+
+static int
+append_and_sync(int fd, const void *bytes, size_t len, struct err *err)
+{
+    struct stat before;
+
+    if (fstat(fd, &before) == -1)
+        return err_set_errno(err, ERR_SYSTEM, "stat");
+    if (fd_write_all(fd, bytes, len, INT64_MAX, err) == 0) {
+        if (fsync(fd) == 0)
+            return 0;
+        err_set_errno(err, ERR_SYSTEM, "fsync");
     }
-    if (sync_folder_of(path, err) == -1)
-        goto fail;
-    return 0;
-
-fail:
-    err_prefix(err, "%s", path);
+    /* Half of it would run into what is added next. */
+    if (ftruncate(fd, before.st_size) == -1)
+        err_prefix(err, "cannot take back a part of it");
     return -1;
+}
+
+int
+file_append_durably(const char *path, mode_t mode, const void *bytes,
+                    size_t len, struct err *err)
+{
+    const bool is_new = access(path, F_OK) == -1;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, mode);
+    int result;
+
+    if (fd == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot open %s", path);
+    result = append_and_sync(fd, bytes, len, err);
+    if (close(fd) == -1 && result == 0)
+        result = err_set_errno(err, ERR_SYSTEM, "close");
+    if (result == 0 && is_new)
+        result = sync_folder_of(path, err);
+    if (result == -1)
+        err_prefix(err, "%s", path);
+    return result;
 }
 
 /* 0, or -1 with err set. */

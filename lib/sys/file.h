@@ -23,6 +23,16 @@ int file_read(const char *path, struct buf *buf,
 int file_write_durably(const char *path, mode_t mode, const void *bytes,
                        size_t len, struct err *err) ATTR_MUST_CHECK;
 
+/* The same for a file that must not exist yet: ERR_INVALID when it does. */
+int file_create_durably(const char *path, mode_t mode, const void *bytes,
+                        size_t len, struct err *err) ATTR_MUST_CHECK;
+
+/* Adds to the end of a file, made with this mode (and the umask) when there is
+ * none, and syncs it.  Nothing of it stays when it fails.  For files with one
+ * writer. */
+int file_append_durably(const char *path, mode_t mode, const void *bytes,
+                        size_t len, struct err *err) ATTR_MUST_CHECK;
+
 /* Takes the lock that goes with a file or folder: path is a file of its own,
  * made when there is none.  Returns a descriptor, which holds the lock until it
  * is closed.  -1 on ERR_LIMIT when another process has it until the deadline,

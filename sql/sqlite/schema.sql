@@ -1,4 +1,4 @@
--- The embedded ledger, schema version 1.
+-- The embedded ledger, schema version 2.
 --
 -- Created by the scribe on its first start and never changed by anybody:
 -- entry and checkpoint take inserts only, content takes inserts and deletes
@@ -176,4 +176,4 @@ LEFT JOIN content AS pro
 WHERE accepted.kind = 'accepted'
 ORDER BY accepted.started_at DESC, accepted.run_id DESC;
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

@@ -295,6 +295,37 @@ test_a_claim_is_held_by_one_process_and_dies_with_it(void **state)
     assert_non_null(strstr(err.text, "/nowhere/at/all"));
 }
 
+/* ---- files that are made once, and files that grow ---------------------- */
+
+static void
+test_a_file_is_created_once_and_never_replaced(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    assert_int_equal(file_create_durably(path, 0600, "one", 3, NULL), 0);
+    assert_string_equal(steps, "fd");
+    assert_content("one");
+    assert_int_equal(file_create_durably(path, 0600, "two", 3, &err), -1);
+    assert_int_equal(err.kind, ERR_INVALID);
+    assert_content("one");
+    assert_int_equal(count_of_files(), 1);
+}
+
+static void
+test_what_is_appended_is_synced_and_a_failure_takes_it_back(void **state)
+{
+    (void)state;
+    assert_int_equal(file_append_durably(path, 0600, "one", 3, NULL), 0);
+    assert_string_equal(steps, "fd");
+    assert_int_equal(file_append_durably(path, 0600, "two", 3, NULL), 0);
+    assert_string_equal(steps, "fdf");
+    assert_content("onetwo");
+    failing_step = 'f';
+    assert_int_equal(file_append_durably(path, 0600, "six", 3, NULL), -1);
+    assert_content("onetwo");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -312,6 +343,8 @@ main(void)
         TEST(test_a_folder_is_made_with_all_above_it),
         TEST(test_a_file_in_the_way_of_a_folder_is_an_error),
         TEST(test_a_claim_is_held_by_one_process_and_dies_with_it),
+        TEST(test_a_file_is_created_once_and_never_replaced),
+        TEST(test_what_is_appended_is_synced_and_a_failure_takes_it_back),
     };
 
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);

@@ -79,18 +79,35 @@ on_progress(void *arg, int64_t done, int64_t total)
     assert_true(done <= total);
 }
 
-static void
-verify_with(const struct verify_anchor *anchor)
+/* What the next verifications are told. */
+static struct verify_options options;
+
+static int
+verify_path(const char *path, struct err *err)
 {
     const struct verify_watcher watcher = { .arg = &said,
                                             .report = on_report,
                                             .head = on_head,
                                             .progress = on_progress };
-    struct err err = { 0 };
+    struct source *source = source_lite_open(path, err);
+    int result;
 
     memset(&said, 0, sizeof(said));
-    if (verify_run(fixture.path, anchor, anchor != NULL ? 1 : 0, &watcher,
-                   &said.counts, &err) == -1)
+    if (source == NULL)
+        return -1;
+    result = verify_run(source, &options, &watcher, &said.counts, err);
+    source->ops->close(source);
+    return result;
+}
+
+static void
+verify_with(const struct verify_anchor *anchor)
+{
+    struct err err = { 0 };
+
+    options.anchors = anchor;
+    options.anchor_count = anchor != NULL ? 1 : 0;
+    if (verify_path(fixture.path, &err) == -1)
         fail_msg("%s", err.text);
 }
 
@@ -211,22 +228,17 @@ test_what_is_no_ledger_cannot_be_checked(void **state)
 {
     static const char noise[] = "this is no database, but longer than a header"
                                 " of SQLite, which has a hundred bytes or so";
-    const struct verify_watcher watcher = { .report = on_report,
-                                            .head = on_head,
-                                            .progress = on_progress };
-    struct verify_counts counts;
     struct err err = { 0 };
     char path[128];
 
     (void)state;
-    assert_int_equal(
-        verify_run("/nowhere/ledger.db", NULL, 0, &watcher, &counts, &err), -1);
+    assert_int_equal(verify_path("/nowhere/ledger.db", &err), -1);
     assert_int_equal(err.kind, ERR_INVALID);
     snprintf(path, sizeof(path), "%s/noise", fixture.folder);
     assert_int_equal(file_write_durably(path, 0600, noise, sizeof(noise), NULL),
                      0);
     err = (struct err){ 0 };
-    assert_int_equal(verify_run(path, NULL, 0, &watcher, &counts, &err), -1);
+    assert_int_equal(verify_path(path, &err), -1);
     assert_int_equal(err.kind, ERR_INVALID);
     remove(path);
 }
@@ -655,6 +667,69 @@ test_a_newest_log_cut_short_takes_an_anchor_to_find(void **state)
     assert_true(says("anchor", "had 4 entries when its head was kept"));
 }
 
+/* ---- logs that are linked late, and checkpoints ------------------------- */
+
+/* A log that was opened while nobody could tell the one before it. */
+static void
+make_newest_log_unlinked(void)
+{
+    const int64_t rowid = fixture_int(
+        &fixture, "SELECT max(rowid) FROM entry WHERE kind = 'log_opened'");
+    char sql[512];
+
+    snprintf(sql, sizeof(sql),
+             "UPDATE entry SET body = replace(substr(body, 1, "
+             "instr(body, '\"previous\":') - 1) || "
+             "'\"previous\":null,\"previous_known\":false,\"recorded_at\"' || "
+             "substr(body, instr(body, '\"recorded_at\"') + 13), 'x', 'x') "
+             "WHERE rowid = %" PRId64,
+             rowid);
+    fixture_tamper(&fixture, sql);
+    rewrite(rowid, "none", "none"); /* mends the hash */
+}
+
+static void
+test_a_log_that_is_not_linked_yet_is_a_note(void **state)
+{
+    (void)state;
+    make_newest_log_unlinked();
+    assert_clean();
+    assert_true(says("chain", "is not linked to it yet"));
+    assert_true(says("chain", "no later log names it"));
+}
+
+static void
+test_a_link_in_a_log_that_names_its_predecessor_is_found(void **state)
+{
+    json_t *facts = json_pack("{s:n}", "previous");
+    const struct entry_record record = { .kind = ENTRY_LOG_LINKED,
+                                         .facts = facts };
+    struct logbook_result result;
+
+    (void)state;
+    fixture_open_log(&fixture);
+    assert_int_equal(logbook_write(fixture.book, &record, 1, &result, NULL),
+                     LOGBOOK_WRITTEN);
+    json_decref(facts);
+    fixture_lose_log(&fixture);
+    assert_found("log_linked", "whose predecessor is known");
+}
+
+static void
+test_a_checkpoint_of_another_root_is_found(void **state)
+{
+    (void)state;
+    fixture_tamper(&fixture,
+                   "INSERT INTO checkpoint SELECT log_id, 2, 1, "
+                   "zeroblob(32), 'x/' || log_id || char(10) || '2' || "
+                   "char(10) || 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=' "
+                   "|| char(10) || char(10) || char(8212) || ' x AAAA' || "
+                   "char(10) FROM entry WHERE rowid = 1");
+    assert_found("checkpoint", "the root up to here");
+    assert_int_equal(said.counts.checkpoints, 1);
+    assert_true(says("checkpoint", "no key was given"));
+}
+
 static void
 test_an_entry_after_log_closed_is_found(void **state)
 {
@@ -765,6 +840,9 @@ main(void)
         VERIFY_TEST(
             test_a_consistent_change_in_the_newest_log_takes_an_anchor_to_find),
         VERIFY_TEST(test_a_newest_log_cut_short_takes_an_anchor_to_find),
+        VERIFY_TEST(test_a_log_that_is_not_linked_yet_is_a_note),
+        VERIFY_TEST(test_a_link_in_a_log_that_names_its_predecessor_is_found),
+        VERIFY_TEST(test_a_checkpoint_of_another_root_is_found),
         VERIFY_TEST(test_an_entry_after_log_closed_is_found),
         VERIFY_TEST(test_a_text_spoken_of_twice_does_not_hide_one_that_is_not),
         VERIFY_TEST(test_a_body_that_is_not_canonical_is_found),
