@@ -66,6 +66,7 @@ struct desk {
     struct runs *runs;
     int64_t began_mono_ms;
     bool caught_up;              /* with what the database knows */
+    bool linked;                 /* to the log before, as far as the desk can */
     int64_t quiet_until_mono_ms; /* no orphans before: one failed */
 
     /* The batch.  results[] below done_count are settled. */

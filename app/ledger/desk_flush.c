@@ -108,24 +108,44 @@ desk_check_runs(struct desk *desk)
 
 /* ---- catching up ------------------------------------------------------- */
 
+static int
+take_over_runs(struct desk *desk, struct err *err)
+{
+    if (desk->caught_up)
+        return 0;
+    if (vault_open_runs(desk->vault, desk_note_open_run, desk, err) == -1)
+        return -1;
+    desk->caught_up = true;
+    log_info("ledger_caught_up", "open_runs=%zu", runs_count(desk->runs));
+    return 0;
+}
+
+static int
+link_log(struct desk *desk, struct err *err)
+{
+    json_t *facts;
+
+    if (desk->linked || !vault_is_whole(desk->vault))
+        return 0;
+    facts = logbook_link_facts(desk->book, err);
+    if (facts == NULL)
+        return -1;
+    if (!json_is_null(facts))
+        take_own(desk, ENTRY_LOG_LINKED, NULL, facts);
+    desk->linked = true;
+    return 0;
+}
+
 void
 desk_catch_up(struct desk *desk)
 {
     struct err err = { 0 };
-    json_t *facts;
 
-    if (desk->caught_up || desk_is_holding(desk) || desk_batch_is_full(desk) ||
-        !vault_is_clear(desk->vault))
+    if ((desk->caught_up && desk->linked) || desk_is_holding(desk) ||
+        desk_batch_is_full(desk) || !vault_is_clear(desk->vault))
         return;
-    if (vault_open_runs(desk->vault, desk_note_open_run, desk, &err) == -1 ||
-        (facts = logbook_link_facts(desk->book, &err)) == NULL) {
+    if (take_over_runs(desk, &err) == -1 || link_log(desk, &err) == -1)
         log_error("ledger_catch_up_failed", "reason=%s", err.text);
-        return;
-    }
-    if (!json_is_null(facts))
-        take_own(desk, ENTRY_LOG_LINKED, NULL, facts);
-    desk->caught_up = true;
-    log_info("ledger_caught_up", "open_runs=%zu", runs_count(desk->runs));
 }
 
 /* ---- writing and answering --------------------------------------------- */

@@ -191,7 +191,7 @@ opened_facts(struct logbook *book, const char *host, struct err *err)
     json_t *previous = json_null();
     json_t *facts;
 
-    book->linked = vault_is_clear(book->vault);
+    book->linked = vault_is_whole(book->vault);
     if (book->linked)
         previous = describe_previous(book, err);
     if (previous == NULL)

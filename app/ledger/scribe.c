@@ -41,6 +41,7 @@ struct scribe {
     struct vault vault;
     struct logbook *book;
     struct desk desk;
+    struct signer *signer;
     int epoll_fd;
     struct link *links[MAX_LINKS];
     size_t link_count;
@@ -303,6 +304,19 @@ may_flush(const struct scribe *scribe)
            clock_mono_ms() >= vault_retry_mono_ms(&scribe->vault);
 }
 
+static int64_t
+checkpoint_due_mono_ms(const struct scribe *scribe)
+{
+    return signer_due_mono_ms(scribe->signer, logbook_tree(scribe->book)->size);
+}
+
+static void
+make_checkpoint(struct scribe *scribe)
+{
+    signer_sign(scribe->signer, logbook_id(scribe->book),
+                logbook_tree(scribe->book));
+}
+
 /* One batch: what is whole, then orphans, then the commit. */
 static void
 work(struct scribe *scribe)
@@ -320,6 +334,8 @@ work(struct scribe *scribe)
     if (may_flush(scribe))
         tally = desk_flush(&scribe->desk);
     count_batch(scribe, &tally);
+    if (clock_mono_ms() >= checkpoint_due_mono_ms(scribe))
+        make_checkpoint(scribe);
     scribe->stalled = scribe->pending_count > 0 && tally.commit_us == 0;
     show_vault(scribe);
     for (size_t i = scribe->link_count; i-- > 0;) {
@@ -337,9 +353,12 @@ static int
 wait_ms(const struct scribe *scribe)
 {
     int64_t until_mono_ms = vault_wake_mono_ms(&scribe->vault);
+    const int64_t due_mono_ms = checkpoint_due_mono_ms(scribe);
 
     if (scribe->pending_count > 0)
         return scribe->stalled ? STALL_MS : 0;
+    if (due_mono_ms < until_mono_ms)
+        until_mono_ms = due_mono_ms;
     if (scribe->accept_mono_ms != 0 && scribe->accept_mono_ms < until_mono_ms)
         until_mono_ms = scribe->accept_mono_ms;
     if (desk_has_unclaimed(&scribe->desk) &&
@@ -456,6 +475,24 @@ open_epoll(struct scribe *scribe, struct err *err)
 }
 
 static int
+keep_checkpoint(void *arg, const struct store_checkpoint *checkpoint,
+                struct err *err)
+{
+    return vault_write_checkpoint(arg, checkpoint, err);
+}
+
+static int
+start_signer(struct scribe *scribe, struct err *err)
+{
+    struct signer_config signer = scribe->config->signer;
+
+    signer.keep = keep_checkpoint;
+    signer.keep_arg = &scribe->vault;
+    scribe->signer = signer_new(&signer, err);
+    return scribe->signer != NULL ? 0 : -1;
+}
+
+static int
 start(struct scribe *scribe, struct err *err)
 {
     const struct scribe_config *config = scribe->config;
@@ -464,6 +501,8 @@ start(struct scribe *scribe, struct err *err)
                                   .host = config->host,
                                   .closed = config->closed };
 
+    if (start_signer(scribe, err) == -1)
+        return -1;
     vault.store = store_open(&config->store, lock_by_mono_ms, err);
     if (vault.store == NULL ||
         vault_init(&scribe->vault, &vault, lock_by_mono_ms, err) == -1)
@@ -485,6 +524,7 @@ end(struct scribe *scribe)
         close_link(scribe, scribe->links[scribe->link_count - 1]);
     fd_close(&scribe->epoll_fd);
     desk_close(&scribe->desk);
+    signer_free(scribe->signer);
     logbook_free(scribe->book);
     vault_close(&scribe->vault);
     free(scribe);
@@ -502,6 +542,7 @@ close_book(struct scribe *scribe, struct err *err)
         *err = (struct err){ 0 };
         fd_wait(-1, 0, clock_mono_ms() + CLOSE_PAUSE_MS);
     }
+    make_checkpoint(scribe); /* of all of it */
     return 0;
 }
 

@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 
+#include "ledger/signer.h"
 #include "ledger/spool.h"
 #include "ledger/store.h"
 #include "prefork/child.h"
@@ -39,8 +40,9 @@ struct scribe_config {
     int listen_fd; /* borrowed: unix stream, non-blocking */
     struct store_place store;
     struct spool_config spool;
-    bool closed;      /* AUDIT_POLICY: the database or nothing */
-    const char *host; /* names this host in log_opened */
+    bool closed;                 /* AUDIT_POLICY: the database or nothing */
+    const char *host;            /* names this host in log_opened */
+    struct signer_config signer; /* but for where the ledger is */
     struct scribe_metrics metrics;
 };
 

@@ -388,6 +388,12 @@ vault_is_clear(const struct vault *vault)
 }
 
 bool
+vault_is_whole(const struct vault *vault)
+{
+    return vault_is_clear(vault) && spool_counts(vault->spool).set_aside == 0;
+}
+
+bool
 vault_takes_runs(const struct vault *vault)
 {
     if (vault->refusing)
@@ -479,6 +485,22 @@ vault_open_runs(struct vault *vault,
     const int result =
         store->ops->open_runs(store, vault->host, each, arg, &why);
 
+    note_asked(vault, result == -1, &why, err);
+    return result;
+}
+
+int
+vault_write_checkpoint(struct vault *vault,
+                       const struct store_checkpoint *checkpoint,
+                       struct err *err)
+{
+    struct store *store = vault->store;
+    struct err why = { 0 };
+    int result;
+
+    if (!vault_is_clear(vault))
+        return 0;
+    result = store->ops->write_checkpoint(store, checkpoint, &why);
     note_asked(vault, result == -1, &why, err);
     return result;
 }

@@ -76,6 +76,12 @@ enum vault_outcome vault_write(struct vault *vault,
                                const struct seal *const *entries, size_t count,
                                struct err *err) ATTR_MUST_CHECK;
 
+/* Left out, which is fine, while the entries it speaks of may not be in the
+ * database yet: the next one covers them as well. */
+int vault_write_checkpoint(struct vault *vault,
+                           const struct store_checkpoint *checkpoint,
+                           struct err *err) ATTR_MUST_CHECK;
+
 /* When a held batch is worth another attempt. */
 int64_t vault_retry_mono_ms(const struct vault *vault);
 
@@ -86,6 +92,10 @@ int64_t vault_wake_mono_ms(const struct vault *vault);
 
 /* Everything written so far is in the database, and it answers. */
 bool vault_is_clear(const struct vault *vault);
+
+/* And nothing of earlier logs was set aside: what the database has of them is
+ * what was written. */
+bool vault_is_whole(const struct vault *vault);
 
 /* May a run begin now? */
 bool vault_takes_runs(const struct vault *vault);
@@ -104,7 +114,7 @@ enum store_answer vault_read_body(struct vault *vault,
                                   enum entry_kind kind, struct buf *body,
                                   struct err *err);
 
-/* Only when vault_is_clear(). */
+/* Only when vault_is_clear(); a log to link to when vault_is_whole(). */
 enum store_answer vault_last_log(struct vault *vault, const struct uuid *except,
                                  struct store_log *log, struct err *err);
 int vault_open_runs(struct vault *vault,

@@ -36,8 +36,12 @@ struct command_options {
     const char *url;    /* of PostgreSQL, "" for the file */
     const char *run_id; /* of show and proof */
     const char *file;   /* of check-proof and key */
-    const char *verb;   /* of key */
-    const char *name;   /* of a key */
+    const char *verb;   /* of key and spool */
+    const char *spool;  /* folder */
+    const char *config; /* of doctor; NULL: the environment alone */
+    bool set_aside;     /* of spool drain */
+    int64_t timeout_ms;
+    const char *name; /* of a key */
     bool json;
     size_t limit;
     struct reader_query runs; /* the filters */
@@ -60,6 +64,8 @@ enum command_exit command_proof(const struct command_options *options);
 enum command_exit command_check_proof(const struct command_options *options);
 enum command_exit command_export(const struct command_options *options);
 enum command_exit command_key(const struct command_options *options);
+enum command_exit command_spool(const struct command_options *options);
+enum command_exit command_doctor(const struct command_options *options);
 
 /* The value of --key: a verifier key, or a file with one to a line. */
 int command_add_key(struct command_options *options, const char *text,

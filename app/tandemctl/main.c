@@ -1,6 +1,5 @@
 /* main.c - tandemctl: look at Tandem's ledger. */
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +8,12 @@
 #include "base/attr.h"
 #include "base/str.h"
 #include "tandemctl/command.h"
+#include "tandemctl/where.h"
 
-#define DEFAULT_STATE_DIR "/var/lib/tandem"
-#define LEDGER_NAME       "ledger.db"
-#define DEFAULT_LIMIT     20
-#define MAX_LIMIT         1000000
+#define DEFAULT_LIMIT      20
+#define MAX_LIMIT          1000000
+#define DEFAULT_TIMEOUT_MS 60000
+#define MAX_TIMEOUT_MS     86400000
 
 static const char help[] =
     "Usage: tandemctl runs [--limit N] [--status S] [--user U] [--model M]\n"
@@ -28,6 +28,9 @@ static const char help[] =
     "       tandemctl export --format jsonl|csv [--status S] [--user U]\n"
     "                        [--since TIME] [--until TIME] [--no-content]\n"
     "       tandemctl key new|show FILE [--name NAME]\n"
+    "       tandemctl spool ls [--json]\n"
+    "       tandemctl spool drain [--set-aside] [--timeout SECONDS]\n"
+    "       tandemctl doctor [--config FILE] [--json]\n"
     "\n"
     "  runs         list the newest runs, newest first; times are UTC\n"
     "  show         show one run: its entries and its texts\n"
@@ -39,6 +42,10 @@ static const char help[] =
     "  export       print the ledger, or some of its runs\n"
     "  key          make a key that signs checkpoints, or show its verifier "
     "key\n"
+    "  spool ls     list the batches that wait for the database on this host\n"
+    "  spool drain  have the database tried now, and wait until none waits\n"
+    "  doctor       look at configuration, providers, ledger, spool, disk and\n"
+    "               clock, and say what to do\n"
     "\n"
     "  --limit N            runs to list (20)\n"
     "  --status S           only runs with this status: ok, timeout, "
@@ -61,11 +68,14 @@ static const char help[] =
     "had\n"
     "                       so many entries\n"
     "  --name NAME          of the key (the host's)\n"
+    "  --set-aside          try those again that the database would not take\n"
+    "  --timeout SECONDS    how long spool drain waits (60)\n"
+    "  --config FILE        tandemd's, beside the environment\n"
     "  --json               one JSON object to a line\n"
     "  --ledger WHERE       the ledger: a file or postgresql://... "
     "($DATABASE_READER_URL,\n"
     "                       $DATABASE_URL, $STATE_DIR/ledger.db, or\n"
-    "                       " DEFAULT_STATE_DIR "/" LEDGER_NAME ")\n"
+    "                       " WHERE_STATE_DIR "/" WHERE_LEDGER ")\n"
     "  --help, --version\n"
     "\n"
     "Exit code: 0 in order, 1 no such run or findings, 2 could not be done.\n";
@@ -87,6 +97,9 @@ enum choice {
     FROM,
     FORMAT,
     NAME,
+    SET_ASIDE,
+    TIMEOUT,
+    CONFIG,
     HELP,
     VERSION,
 };
@@ -100,7 +113,8 @@ enum choice {
 
 static const char run_id_argument[] = "run id";
 static const char file_argument[] = "file";
-static const char verb_argument[] = "verb, new or show";
+static const char key_verb[] = "verb, new or show";
+static const char spool_verb[] = "verb, ls or drain";
 
 /* The options a command has, as bits, and what its arguments are. */
 static const struct command {
@@ -124,7 +138,12 @@ static const struct command {
       command_export,
       BIT(LEDGER) | BIT(FORMAT) | SELECTION | BIT(NO_CONTENT),
       { NULL } },
-    { "key", command_key, BIT(NAME), { verb_argument, file_argument } },
+    { "key", command_key, BIT(NAME), { key_verb, file_argument } },
+    { "spool",
+      command_spool,
+      BIT(JSON) | BIT(SET_ASIDE) | BIT(TIMEOUT),
+      { spool_verb } },
+    { "doctor", command_doctor, BIT(JSON) | BIT(CONFIG), { NULL } },
 };
 
 static const struct option long_options[] = {
@@ -144,6 +163,9 @@ static const struct option long_options[] = {
     { "from", required_argument, NULL, FROM },
     { "format", required_argument, NULL, FORMAT },
     { "name", required_argument, NULL, NAME },
+    { "set-aside", no_argument, NULL, SET_ASIDE },
+    { "timeout", required_argument, NULL, TIMEOUT },
+    { "config", required_argument, NULL, CONFIG },
     { "help", no_argument, NULL, HELP },
     { "version", no_argument, NULL, VERSION },
     { NULL, 0, NULL, 0 },
@@ -153,7 +175,6 @@ static const struct option long_options[] = {
 struct line {
     struct command_options options;
     unsigned given; /* bits */
-    char default_ledger[PATH_MAX];
 };
 
 /* "try --help" for what getopt or we cannot understand. */
@@ -221,6 +242,16 @@ take_from(struct line *line, const char *text)
     if (str_to_int(text, 1, INT64_MAX, &line->options.from) == 0)
         return 0;
     command_complain("--from %s is not the size of a log", text);
+    return -1;
+}
+
+static int
+take_timeout(struct line *line, const char *text)
+{
+    if (str_to_ms(text, 0, MAX_TIMEOUT_MS, &line->options.timeout_ms) == 0)
+        return 0;
+    command_complain("--timeout %s is not a number of seconds up to %d", text,
+                     MAX_TIMEOUT_MS / 1000);
     return -1;
 }
 
@@ -303,6 +334,14 @@ take_option(struct line *line, int choice, const char *value)
     case NAME:
         options->name = value;
         return 0;
+    case SET_ASIDE:
+        options->set_aside = true;
+        return 0;
+    case TIMEOUT:
+        return take_timeout(line, value);
+    case CONFIG:
+        options->config = value;
+        return 0;
     default:
         return 0;
     }
@@ -336,7 +375,7 @@ take_arguments(struct line *line, const struct command *command, int count,
         }
         if (what == run_id_argument)
             options->run_id = arguments[at];
-        else if (what == verb_argument)
+        else if (what == key_verb || what == spool_verb)
             options->verb = arguments[at];
         else
             options->file = arguments[at];
@@ -362,58 +401,6 @@ check_line(struct line *line, const struct command *command, int count,
     return take_arguments(line, command, count, arguments);
 }
 
-static const char *
-environment_get(const char *name)
-{
-    const char *value = getenv(name);
-
-    return value != NULL && value[0] != '\0' ? value : NULL;
-}
-
-static bool
-is_url(const char *where)
-{
-    return str_starts_with(where, "postgresql://") ||
-           str_starts_with(where, "postgres://");
-}
-
-static int
-name_file(struct line *line)
-{
-    const char *state_dir = environment_get("STATE_DIR");
-    const int len = snprintf(
-        line->default_ledger, sizeof(line->default_ledger), "%s/%s",
-        state_dir != NULL ? state_dir : DEFAULT_STATE_DIR, LEDGER_NAME);
-
-    if (len < 0 || (size_t)len >= sizeof(line->default_ledger)) {
-        command_complain("STATE_DIR is too long");
-        return -1;
-    }
-    line->options.ledger = line->default_ledger;
-    return 0;
-}
-
-/* A URL may hold a password, so it is not what people are told. */
-static int
-find_ledger(struct line *line)
-{
-    struct command_options *options = &line->options;
-    const char *url = environment_get("DATABASE_READER_URL");
-
-    options->url = "";
-    if (options->ledger != NULL && !is_url(options->ledger))
-        return 0;
-    if (options->ledger != NULL)
-        url = options->ledger;
-    else if (url == NULL)
-        url = environment_get("DATABASE_URL");
-    if (url == NULL)
-        return name_file(line);
-    options->url = url;
-    options->ledger = "PostgreSQL";
-    return 0;
-}
-
 static enum command_exit
 run_command(struct line *line, int count, char *const *arguments)
 {
@@ -429,7 +416,7 @@ run_command(struct line *line, int count, char *const *arguments)
         return usage();
     }
     if (check_line(line, command, count - 1, arguments + 1) == -1 ||
-        find_ledger(line) == -1)
+        where_find(&line->options) == -1)
         return COMMAND_FAILED;
     return command->run(&line->options);
 }
@@ -458,7 +445,9 @@ run_line(struct line *line, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-    static struct line line = { .options.limit = DEFAULT_LIMIT };
+    static struct line line = {
+        .options = { .limit = DEFAULT_LIMIT, .timeout_ms = DEFAULT_TIMEOUT_MS }
+    };
     const enum command_exit code = run_line(&line, argc, argv);
 
     /* A full disk or a closed pipe must not look like an answer. */

@@ -76,7 +76,12 @@ generation_new(const char *config_path, char **environment, struct err *err)
         goto fail;
     generation->ledger_path = config_ledger_path(generation->config);
     generation->spool_path = config_spool_path(generation->config);
-    if (generation->ledger_path == NULL || generation->spool_path == NULL) {
+    generation->checkpoint_key_path =
+        config_checkpoint_key_path(generation->config);
+    generation->checkpoint_path = config_checkpoint_path(generation->config);
+    if (generation->ledger_path == NULL || generation->spool_path == NULL ||
+        generation->checkpoint_key_path == NULL ||
+        generation->checkpoint_path == NULL) {
         err_set(err, ERR_NOMEM, "STATE_DIR");
         goto fail;
     }

@@ -19,6 +19,8 @@ struct generation {
     struct config *config; /* owned */
     const char *ledger_path;
     const char *spool_path;
+    const char *checkpoint_key_path;
+    const char *checkpoint_path;
     uid_t peers[GENERATION_MAX_PEERS]; /* who may connect to our sockets */
     size_t peer_count;
 };

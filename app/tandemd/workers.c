@@ -217,6 +217,7 @@ workers_scribe(struct child *child)
     const struct generation *generation = child->config;
     const struct config *settings = generation->config;
     char host[HOST_NAME_LEN] = "unknown";
+    const bool named = settings->checkpoint_name[0] != '\0';
     const struct scribe_config config = {
         .listen_fd = child->listen_fd,
         .store = { .path = generation->ledger_path,
@@ -227,6 +228,12 @@ workers_scribe(struct child *child)
                    .reserve_bytes = settings->spool_reserve_bytes },
         .closed = settings->audit_policy == CONFIG_AUDIT_CLOSED,
         .host = host,
+        .signer = { .key_file = generation->checkpoint_key_path,
+                    .name = named ? settings->checkpoint_name : host,
+                    .file = generation->checkpoint_path,
+                    .interval_ms = settings->checkpoint_ms,
+                    .metrics = metrics_counters(),
+                    .family = METRICS_CHECKPOINTS },
         .metrics = scribe_metrics(),
     };
 

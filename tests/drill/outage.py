@@ -38,7 +38,7 @@ from database import Cluster  # noqa: E402
 from tandem import QUERY, Stack, processes, session_of, wait_until  # noqa: E402
 
 SIM = "flash.delay_ms=20 pro.delay_ms=50 chunk_ms=0"
-DRAIN_S = 120
+DRAIN_S = 50
 
 
 # ---- callers ---------------------------------------------------------------
@@ -410,14 +410,10 @@ def time_records(verdict, runs, began, ended):
 
 # ---- the drill -----------------------------------------------------------------
 
-def drained(stack):
-    """Asks for an attempt now, as tandemctl spool drain does."""
-    spool = stack.folder / "state" / "spool"
-    if not any((spool / "new").iterdir()):
-        return True
-    (spool / "drain").touch()
-    time.sleep(0.1)
-    return False
+def drain(stack):
+    result = stack.tandemctl("spool", "drain", "--timeout", str(DRAIN_S))
+    assert result.returncode == 0, result
+    assert "The spool is empty." in result.stdout
 
 
 def has_ended(stack):
@@ -460,7 +456,7 @@ def drill(name, options, cluster):
         away = kind(stack, cluster)
         away.prepare()
         runs, began, ended = asyncio.run(send(stack, away, options))
-        wait_until(lambda: drained(stack), DRAIN_S, "the spool to be empty")
+        drain(stack)
         verdict.figures["drained_s"] = round(time.monotonic() - ended, 1)
         wait_until(lambda: has_ended(stack), 60, "every run to have its end")
         judge_callers(verdict, away, runs)

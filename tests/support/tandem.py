@@ -484,9 +484,8 @@ class Stack:
         assert not reports, reports
 
     def check_ledger(self):
-        if self.database is None:
-            result = self.tandemctl("verify")
-            assert result.returncode == 0, result
+        result = self.tandemctl("verify")
+        assert result.returncode == 0, result
         assert self.ledger.unpaired() == []
         assert self.ledger.gaps() == []
 

@@ -64,6 +64,7 @@ enum {
     FAMILY_SPOOL_BATCHES,
     FAMILY_SPOOL_BYTES,
     FAMILY_SET_ASIDE,
+    FAMILY_CHECKPOINTS,
 };
 
 #define PLAIN(family, how) \
@@ -72,6 +73,7 @@ enum {
 static const char *const kinds[] = { "log_opened", "accepted", "finished",
                                      "left",       "orphaned", "log_closed",
                                      "log_linked", "admin" };
+static const char *const checkpoint_labels[] = { "made", "failed" };
 static const char *const schema_labels[] = { "found", "min", "max" };
 static const int64_t bounds[] = { 1000 };
 static const struct counters_family families[] = {
@@ -90,6 +92,11 @@ static const struct counters_family families[] = {
                         .kind = COUNTERS_GAUGE,
                         .labels = schema_labels,
                         .label_count = ARRAY_LEN(schema_labels) },
+    [FAMILY_CHECKPOINTS] = { .name = "checkpoints",
+                             .help = "",
+                             .kind = COUNTERS_COUNTER,
+                             .labels = checkpoint_labels,
+                             .label_count = ARRAY_LEN(checkpoint_labels) },
     PLAIN(FAMILY_SPOOLED, COUNTERS_COUNTER),
     PLAIN(FAMILY_REPLAYED, COUNTERS_COUNTER),
     PLAIN(FAMILY_FAILURES, COUNTERS_COUNTER),
@@ -102,7 +109,7 @@ static const struct counters_family families[] = {
 
 static char folder[SCRATCH_PATH_LEN], store_path[128], socket_path[128],
     log_path[128];
-static char spool_path[128];
+static char spool_path[128], key_path[128], notes_path[128];
 static bool closed;
 static int listen_fd, wake_fd;
 static pid_t scribe_pid;
@@ -176,6 +183,12 @@ scribe_start(void)
                        .reserve_bytes = SPOOL_BYTES / 4 },
             .closed = closed,
             .host = "test-host",
+            .signer = { .key_file = key_path,
+                        .name = "test-host",
+                        .file = notes_path,
+                        .interval_ms = 60000,
+                        .metrics = metrics,
+                        .family = FAMILY_CHECKPOINTS },
             .metrics = { .counters = metrics,
                          .entries = FAMILY_ENTRIES,
                          .spooled = FAMILY_SPOOLED,
@@ -260,6 +273,8 @@ set_up(void **state)
     snprintf(socket_path, sizeof(socket_path), "%s/s", folder);
     snprintf(log_path, sizeof(log_path), "%s/log", folder);
     snprintf(spool_path, sizeof(spool_path), "%s/spool", folder);
+    snprintf(key_path, sizeof(key_path), "%s/key", folder);
+    snprintf(notes_path, sizeof(notes_path), "%s/notes", folder);
     closed = false;
     listen_fd = sock_listen_unix(socket_path,
                                  &(struct sock_access){ .mode = 0600 }, NULL);
@@ -1156,6 +1171,25 @@ test_after_a_full_disk_ends_are_written_and_beginnings_are_not(void **state)
     clerk_free(second);
 }
 
+static void
+test_a_log_is_signed_for_from_its_beginning_to_its_end(void **state)
+{
+    static const char of_all[] = "SELECT count(*) FROM checkpoint WHERE size = "
+                                 "(SELECT max(idx) + 1 FROM entry)";
+    struct clerk *clerk = new_clerk();
+
+    (void)state;
+    wait_for_count(FAMILY_CHECKPOINTS, 0, 1);
+    assert_int_equal(ledger_int(of_all, NULL), 1);
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &(struct uuid){ { 7 } }),
+                     CLERK_RECORDED);
+    assert_int_equal(ledger_int(of_all, NULL), 0); /* a minute has not passed */
+    scribe_stop();
+    assert_int_equal(ledger_int(of_all, NULL), 1);
+    assert_int_equal(counters_get(metrics, FAMILY_CHECKPOINTS, 1), 0);
+    clerk_free(clerk);
+}
+
 /* ---- beginnings and ends ----------------------------------------------- */
 
 static void
@@ -1326,6 +1360,7 @@ main(void)
         SCRIBE_TEST(test_records_wait_for_a_full_disk_to_pass),
         SCRIBE_TEST(
             test_after_a_full_disk_ends_are_written_and_beginnings_are_not),
+        SCRIBE_TEST(test_a_log_is_signed_for_from_its_beginning_to_its_end),
         SCRIBE_TEST(test_leaving_closes_the_log_and_the_next_one_names_it),
         SCRIBE_TEST(test_a_scribe_that_leaves_writes_what_was_sent_before),
         SCRIBE_TEST(
