@@ -70,7 +70,7 @@ class Run:
                 if session in self.sessions and state != "Z"]
 
     def assert_all_gone(self):
-        wait_until(lambda: not self.children(), 5, "everything to be gone")
+        wait_until(lambda: not self.children(), 15, "everything to be gone")
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", self.port))
