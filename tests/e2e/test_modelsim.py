@@ -186,7 +186,7 @@ class Sim:
         return self.client().send(method, path, body,
                                   {"X-Sim": sim} | (headers or {}))
 
-    def ask(self, *args, within=5.0, **more):
+    def ask(self, *args, within=20.0, **more):
         client = self.open(*args, **more)
         answer = client.answer(within)
         client.close()

@@ -216,7 +216,8 @@ class Stack:
         self.sim = Sim(self)
         self.ledger = Ledger(
             self.folder / "state" / "ledger.db",
-            lambda: self.expect_errors.add("ledger_write_failed")) \
+            lambda: self.expect_errors.update(
+                ("ledger_write_failed", "ledger_store_away"))) \
             if database is None else DatabaseLedger(database)
         self._start = start
         self._under = list(under)  # such as valgrind with its options
