@@ -10,13 +10,12 @@ whoever leaves, stalls, closes half of the connection or sends garbage must
 only not hurt the others.
 """
 
+import contextlib
 import heapq
 import itertools
 import selectors
 import socket
 import time
-
-from exchange import Fcgi, Http1  # noqa: F401
 
 AT_ONCE = 50
 QUERY = "/api/reasoning/query"
@@ -33,11 +32,9 @@ class Noise:
         self.socket = socket.socket(family)
         self.socket.settimeout(10)
         self.ended_at = None
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.socket.connect(address)
-            self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # an early answer
+            self.socket.sendall(data)  # an early answer may end it
         self.socket.setblocking(False)
 
     def fileno(self):
