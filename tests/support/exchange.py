@@ -42,6 +42,8 @@ class Event:
 class Exchange:
     """One request and its response.  Subclasses know how bytes travel."""
 
+    gulp = 1 << 18  # bytes that one read takes, at the most
+
     def __init__(self):
         self.sent_at = time.monotonic()
         self.status = None
@@ -220,7 +222,7 @@ class Http1(Exchange):
 
     def _read(self):
         try:
-            return self.socket.recv(1 << 18)
+            return self.socket.recv(self.gulp)
         except BlockingIOError:
             return None
         except ConnectionResetError:
@@ -324,7 +326,7 @@ class Http2(Exchange):
         self.process.stderr.close()
 
     def _read(self):
-        return os.read(self.fileno(), 1 << 18)
+        return os.read(self.fileno(), self.gulp)
 
     def _ends_by_close(self):
         return self.process.wait(10) == 0
@@ -407,7 +409,7 @@ class Fcgi(Exchange):
 
     def _read(self):
         try:
-            return self.socket.recv(1 << 18)
+            return self.socket.recv(self.gulp)
         except BlockingIOError:
             return None
         except ConnectionResetError:
