@@ -75,8 +75,9 @@ PROGRAMS := $(B)/tandemd $(B)/tandemctl $(B)/modelsim
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_C))
 FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 
-.PHONY: all deps deps-test programs unit run run-pg test test-unit test-e2e \
-	soak bench fuzz fuzz-targets install docs format clean
+.PHONY: all deps deps-test deps-bench programs unit run run-pg test test-unit \
+	test-e2e soak bench bench-quick bench-baseline fuzz fuzz-targets \
+	install docs format clean
 
 all: programs
 
@@ -177,7 +178,8 @@ fuzz: deps
 fuzz-targets: $(FUZZ_TESTS)
 
 test-e2e: programs
-	@TANDEM_BUILD=$(B) /usr/bin/python3 -m pytest -q $(T) tests/process tests/e2e
+	@TANDEM_BUILD=$(B) /usr/bin/python3 -m pytest -q $(T) tests/process tests/e2e \
+		tests/bench
 
 # Rude clients and failing models for half an hour; `make test` does two
 # minutes of it.  SOAK_S= another length, SOAK_SEED= the dice of another run.
@@ -185,8 +187,19 @@ soak: programs
 	@SOAK_S=$${SOAK_S:-1800} TANDEM_BUILD=$(B) \
 		/usr/bin/python3 -m pytest -q -s tests/process/test_fire.py
 
-bench: programs
-	@TANDEM_BUILD=$(B) tests/bench/run.sh
+# How fast, beside the floor of the same run; BENCH chooses sections.
+bench: programs deps-bench
+	@TANDEM_BUILD=$(B) tests/bench/run.sh $(BENCH)
+
+# Fails when a ratio is a quarter worse than the committed one.
+bench-quick: programs deps-bench
+	@TANDEM_BUILD=$(B) tests/bench/run.sh quick
+
+bench-baseline: programs deps-bench
+	@TANDEM_BUILD=$(B) tests/bench/run.sh baseline
+
+deps-bench:
+	@conf/dev/deps.sh libpq-dev postgresql strace
 
 install: programs
 	install -D -m 0755 $(B)/tandemd $(DESTDIR)$(PREFIX)/sbin/tandemd

@@ -38,6 +38,7 @@ tests/sql/run.sh
 
 stage "the whole service"
 TANDEM_BUILD=build/gcc TANDEM_BUILD_ASAN=build/asan TANDEM_VALGRIND=1 \
-    /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/process tests/e2e
+    /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/process tests/e2e \
+    tests/bench
 
 stage "all tests passed"

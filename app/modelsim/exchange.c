@@ -1,6 +1,7 @@
 /* exchange.c - see exchange.h. */
 #include "modelsim/exchange.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,6 +238,22 @@ exchange_on_timer(struct timer *timer)
 
 /* ---- the answer -------------------------------------------------------- */
 
+/* Whoever measures what lies between us and them needs to know when this went
+ * out.  The stamp is as long as its mark, so that no length changes. */
+static void
+stamp(char *bytes, size_t len)
+{
+    static const char mark[] = "{{sent_mono_us}}";
+    char *at = memmem(bytes, len, mark, strlen(mark));
+    char digits[sizeof(mark)];
+
+    if (at == NULL)
+        return;
+    snprintf(digits, sizeof(digits), "%0*" PRId64, (int)strlen(mark),
+             clock_mono_us());
+    memcpy(at, digits, strlen(mark));
+}
+
 enum exchange_part
 exchange_read(struct exchange *exchange, char *bytes, size_t max_bytes,
               size_t *len)
@@ -249,6 +266,7 @@ exchange_read(struct exchange *exchange, char *bytes, size_t max_bytes,
     switch (player_next(player, clock_mono_ms(), max_bytes, &piece)) {
     case PLAYER_SENDS:
         memcpy(bytes, piece.bytes, piece.len);
+        stamp(bytes, piece.len);
         *len = piece.len;
         return EXCHANGE_BYTES;
     case PLAYER_WAITS:

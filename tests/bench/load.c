@@ -1,14 +1,16 @@
 /*
- * load - keep N callers busy with one request and say how long they waited.
+ * load - many callers on one thread, and what each of them waited for.
  *
- *     load PORT PATH CALLERS SECONDS [BODY]
+ *     load [option ...] PORT PATH
  *
- * Each caller holds one kept HTTP/1.1 connection to 127.0.0.1 and asks again
- * as soon as it has its answer; after SECONDS it asks no more.  With BODY, text
- * that is posted as JSON, the answer must be an event stream that holds `final`
- * and ends in `done`; without, it is a GET.  Prints one JSON object; times are
- * microseconds, from the first byte sent.  One thread, so that the load takes
- * little from what it measures.
+ * Each caller holds one kept HTTP/1.1 connection to 127.0.0.1.  The loop is
+ * closed, where a caller asks again as soon as it has its answer, or, with
+ * --rate, open: questions come due evenly, whatever became of those before, and
+ * a wait counts from when it was due.  Prints one JSON object; times are
+ * microseconds.
+ *
+ * One thread that waits in epoll: it takes little from what it measures, and
+ * says itself (cpu_seconds) how much.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,69 +19,48 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/attr.h"
 #include "base/clock.h"
-#include "base/str.h"
+#include "bench/answer.h"
+#include "bench/plan.h"
+#include "bench/samples.h"
 
-#define MAX_CALLERS     4096
-#define MAX_SECONDS     600
-#define MAX_SAMPLES     4000000
-#define MAX_REQUEST     65536
-#define MAX_HEAD        8192
+#define MAX_REQUEST     (1024 * 1024)
 #define MAX_ERRORS      1000
 #define READ_BYTES      65536
-#define EVENT_LINE      24
-#define LAST_ANSWERS_MS 60000 /* after SECONDS */
-
-enum stage {
-    HEAD,       /* up to the empty line */
-    LENGTH,     /* `left` bytes of body */
-    CHUNK_SIZE, /* a line in hexadecimal */
-    CHUNK,      /* `left` bytes */
-    CHUNK_END,  /* its CR LF */
-    WHOLE,
-};
+#define SIP_EVERY_US    100000
+#define LAST_ANSWERS_US 60000000 /* after the last question */
 
 struct caller {
-    int fd; /* -1 while it does not ask */
-    enum stage stage;
-    char head[MAX_HEAD];
-    size_t head_len;
-    size_t left;
-    char line[EVENT_LINE]; /* how the present line of the body begins */
-    size_t line_len;
-    bool is_ok;   /* status 200 */
-    bool is_last; /* the server closes this connection afterwards */
-    int64_t began_us;
-    int64_t final_us; /* 0: not yet */
-    int64_t done_us;
-};
-
-struct samples {
-    int64_t *us;
-    size_t count;
+    int fd; /* -1: no connection */
+    bool is_asking;
+    int64_t due_us;  /* when it should have asked */
+    int64_t wake_us; /* to begin, leave or sip; 0: nothing planned */
+    struct answer answer;
 };
 
 struct load {
+    const struct plan *plan;
     struct sockaddr_in address;
-    char request[MAX_REQUEST];
+    char *request;
     size_t request_len;
-    bool wants_events;
     int epoll_fd;
     struct caller *callers;
-    size_t caller_count;
-    size_t asking; /* callers with a request under way */
-    int64_t began_us;
-    int64_t ask_until_us;
-    int64_t ended_us;
-    size_t error_count;
-    struct samples total;
-    struct samples receipt; /* from `final` to `done` */
+    size_t asking; /* callers with a question under way */
+    size_t waking; /* callers with something planned */
+    struct caller **resting;
+    size_t resting_count;
+    int64_t began_us, until_us, ended_us, next_due_us;
+    size_t answers, errors, left;
+    FILE *each;
+    struct samples total, receipt;
+    struct samples came[ANSWER_EVENT_COUNT];  /* since it was due */
+    struct samples added[ANSWER_EVENT_COUNT]; /* since the provider sent it */
 };
 
 static ATTR_NORETURN void
@@ -90,18 +71,27 @@ fail(const char *what)
 }
 
 static void
-note(struct samples *samples, int64_t us)
+plan_wake(struct load *load, struct caller *caller, int64_t wake_us)
 {
-    if (samples->count < MAX_SAMPLES)
-        samples->us[samples->count++] = us;
+    if ((caller->wake_us != 0) != (wake_us != 0))
+        load->waking += wake_us != 0 ? 1 : (size_t)-1;
+    caller->wake_us = wake_us;
 }
 
 /* ---- asking -------------------------------------------------------------- */
 
 static void
-open_connection(struct load *load, struct caller *caller)
+watch(const struct load *load, struct caller *caller, int operation)
 {
     struct epoll_event event = { .events = EPOLLIN, .data = { .ptr = caller } };
+
+    if (epoll_ctl(load->epoll_fd, operation, caller->fd, &event) == -1)
+        fail("epoll_ctl");
+}
+
+static void
+open_connection(struct load *load, struct caller *caller)
+{
     const int on = 1;
 
     caller->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -112,9 +102,10 @@ open_connection(struct load *load, struct caller *caller)
         fail("connect");
     if (setsockopt(caller->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) ==
             -1 ||
-        fcntl(caller->fd, F_SETFL, O_NONBLOCK) == -1 ||
-        epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, caller->fd, &event) == -1)
+        fcntl(caller->fd, F_SETFL, O_NONBLOCK) == -1)
         fail("connection");
+    if (load->plan->sip_bytes == 0)
+        watch(load, caller, EPOLL_CTL_ADD);
 }
 
 static void
@@ -125,253 +116,270 @@ close_connection(struct caller *caller)
 }
 
 static void
-ask(struct load *load, struct caller *caller)
+ask(struct load *load, struct caller *caller, int64_t due_us)
 {
+    const struct plan *plan = load->plan;
+
     if (caller->fd == -1)
         open_connection(load, caller);
-    caller->stage = HEAD;
-    caller->head_len = 0;
-    caller->line_len = 0;
-    caller->final_us = 0;
-    caller->done_us = 0;
-    caller->began_us = clock_mono_us();
+    answer_begin(&caller->answer);
+    caller->due_us = due_us;
+    caller->is_asking = true;
+    load->asking++;
     if (send(caller->fd, load->request, load->request_len, MSG_NOSIGNAL) !=
         (ssize_t)load->request_len)
         fail("send");
-    load->asking++;
+    if (plan->leave_after_ms > 0)
+        plan_wake(load, caller, due_us + plan->leave_after_ms * 1000);
+    else if (plan->sip_bytes > 0)
+        plan_wake(load, caller, clock_mono_us() + SIP_EVERY_US);
 }
 
 static void
-ask_or_rest(struct load *load, struct caller *caller)
+rest(struct load *load, struct caller *caller, int64_t now_us)
 {
+    caller->is_asking = false;
     load->asking--;
-    load->ended_us = clock_mono_us();
-    if (load->error_count > MAX_ERRORS) {
+    load->ended_us = now_us;
+    plan_wake(load, caller, 0);
+    if (load->errors > MAX_ERRORS) {
         errno = EPROTO;
         fail("too many answers are wrong");
     }
-    if (load->ended_us < load->ask_until_us)
-        ask(load, caller);
-    else if (caller->fd != -1)
-        close_connection(caller);
+    if (load->plan->rate > 0)
+        load->resting[load->resting_count++] = caller;
+    else if (now_us < load->until_us)
+        ask(load, caller, now_us);
+}
+
+/* The open loop: whoever is due asks now, if a caller is free. */
+static void
+ask_whoever_is_due(struct load *load, int64_t now_us)
+{
+    while (load->resting_count > 0 && load->next_due_us <= now_us &&
+           load->next_due_us < load->until_us) {
+        ask(load, load->resting[--load->resting_count], load->next_due_us);
+        load->next_due_us += 1000000 / load->plan->rate;
+    }
+}
+
+/* ---- answers ------------------------------------------------------------- */
+
+static void
+note_events(struct load *load, const struct caller *caller)
+{
+    const struct answer *answer = &caller->answer;
+
+    for (int i = 0; i < ANSWER_EVENT_COUNT; i++) {
+        if (answer->at_us[i] == 0)
+            continue;
+        samples_note(&load->came[i], answer->at_us[i] - caller->due_us);
+        if (answer->sent_us[i] != 0)
+            samples_note(&load->added[i],
+                         answer->at_us[i] - answer->sent_us[i]);
+    }
+    samples_note(&load->receipt,
+                 answer->at_us[ANSWER_DONE] - answer->at_us[ANSWER_FINAL]);
+}
+
+/* When it was due, then for each event when it came and when its provider had
+ * sent it, all in microseconds of the same clock. */
+static void
+write_each(const struct load *load, const struct caller *caller)
+{
+    fprintf(load->each, "%lld", (long long)caller->due_us);
+    for (int i = 0; i < ANSWER_EVENT_COUNT; i++)
+        fprintf(load->each, ",%lld,%lld", (long long)caller->answer.at_us[i],
+                (long long)caller->answer.sent_us[i]);
+    fputc('\n', load->each);
+}
+
+static bool
+is_right(const struct load *load, const struct answer *answer)
+{
+    return answer->status == 200 &&
+           (load->plan->post == NULL ||
+            (answer->at_us[ANSWER_FINAL] != 0 && answer->is_committed &&
+             answer->at_us[ANSWER_ERROR] == 0));
 }
 
 static void
-answered(struct load *load, struct caller *caller)
+answered(struct load *load, struct caller *caller, int64_t now_us)
 {
-    const int64_t now_us = clock_mono_us();
-    const bool is_right =
-        caller->is_ok && (!load->wants_events ||
-                          (caller->final_us != 0 && caller->done_us != 0));
-
-    if (is_right)
-        note(&load->total, now_us - caller->began_us);
-    else
-        load->error_count++;
-    if (is_right && load->wants_events)
-        note(&load->receipt, caller->done_us - caller->final_us);
-    if (caller->is_last)
+    if (!is_right(load, &caller->answer)) {
+        load->errors++;
+    } else {
+        load->answers++;
+        samples_note(&load->total, now_us - caller->due_us);
+        if (load->plan->post != NULL)
+            note_events(load, caller);
+    }
+    if (load->each != NULL)
+        write_each(load, caller);
+    if (caller->answer.is_last)
         close_connection(caller);
-    ask_or_rest(load, caller);
+    rest(load, caller, now_us);
 }
 
 static void
-lost(struct load *load, struct caller *caller)
+lost(struct load *load, struct caller *caller, int64_t now_us)
 {
-    load->error_count++;
+    load->errors++;
     close_connection(caller);
-    ask_or_rest(load, caller);
-}
-
-/* ---- reading an answer --------------------------------------------------- */
-
-static bool
-line_is(const struct caller *caller, const char *text)
-{
-    return caller->line_len == strlen(text) &&
-           memcmp(caller->line, text, caller->line_len) == 0;
-}
-
-/* Both times are those of the event's first line: a receipt is as long as an
- * answer is not. */
-static void
-look_at_line(struct caller *caller)
-{
-    if (line_is(caller, "event: final"))
-        caller->final_us = clock_mono_us();
-    else if (line_is(caller, "event: done"))
-        caller->done_us = clock_mono_us();
+    rest(load, caller, now_us);
 }
 
 static void
-take_body(struct caller *caller, const char *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (bytes[i] == '\n') {
-            look_at_line(caller);
-            caller->line_len = 0;
-        } else if (caller->line_len < EVENT_LINE) {
-            caller->line[caller->line_len++] = bytes[i];
-        }
-    }
-}
-
-static void
-end_head(struct caller *caller)
-{
-    const char *length;
-
-    caller->head[caller->head_len] = '\0';
-    caller->is_ok = str_starts_with(caller->head, "HTTP/1.1 200 ");
-    caller->is_last = strcasestr(caller->head, "\r\nconnection: close") != NULL;
-    length = strcasestr(caller->head, "\r\ncontent-length:");
-    caller->left = length != NULL ? strtoul(length + 17, NULL, 10) : 0;
-    caller->head_len = 0;
-    if (length == NULL)
-        caller->stage = CHUNK_SIZE;
-    else
-        caller->stage = caller->left > 0 ? LENGTH : WHOLE;
-}
-
-static void
-end_chunk_size(struct caller *caller)
-{
-    caller->head[caller->head_len] = '\0';
-    caller->left = strtoul(caller->head, NULL, 16);
-    caller->stage = caller->left > 0 ? CHUNK : CHUNK_END;
-}
-
-/* Collects one byte; true when what was collected ends so. */
-static bool
-collect(struct caller *caller, char byte, const char *end)
-{
-    const size_t end_len = strlen(end);
-
-    if (caller->head_len == MAX_HEAD - 1) {
-        errno = EMSGSIZE;
-        fail("head of an answer");
-    }
-    caller->head[caller->head_len++] = byte;
-    return caller->head_len >= end_len &&
-           memcmp(caller->head + caller->head_len - end_len, end, end_len) == 0;
-}
-
-/* The last chunk is empty: its CR LF ends the answer. */
-static void
-take_line_end(struct caller *caller, char byte)
-{
-    const bool was_last = strtoul(caller->head, NULL, 16) == 0;
-
-    if (byte != '\n')
-        return;
-    caller->head_len = 0;
-    caller->stage = was_last ? WHOLE : CHUNK_SIZE;
-}
-
-static size_t
-take_left(struct caller *caller, const char *bytes, size_t len)
-{
-    const size_t taken = len < caller->left ? len : caller->left;
-
-    take_body(caller, bytes, taken);
-    caller->left -= taken;
-    if (caller->left == 0)
-        caller->stage = caller->stage == LENGTH ? WHOLE : CHUNK_END;
-    return taken;
-}
-
-/* Returns how many bytes it took. */
-static size_t
-take(struct caller *caller, const char *bytes, size_t len)
-{
-    switch (caller->stage) {
-    case HEAD:
-        if (collect(caller, bytes[0], "\r\n\r\n"))
-            end_head(caller);
-        return 1;
-    case CHUNK_SIZE:
-        if (collect(caller, bytes[0], "\r\n"))
-            end_chunk_size(caller);
-        return 1;
-    case CHUNK_END:
-        take_line_end(caller, bytes[0]);
-        return 1;
-    case LENGTH:
-    case CHUNK:
-        return take_left(caller, bytes, len);
-    case WHOLE:
-        break;
-    }
-    return len;
-}
-
-static void
-read_answer(struct load *load, struct caller *caller)
+read_answer(struct load *load, struct caller *caller, size_t max_bytes)
 {
     static char bytes[READ_BYTES];
-    const ssize_t len = recv(caller->fd, bytes, sizeof(bytes), 0);
-    size_t at = 0;
+    const ssize_t len = recv(caller->fd, bytes, max_bytes, 0);
+    const int64_t now_us = clock_mono_us();
 
     if (len == -1 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (len <= 0) {
-        lost(load, caller);
+    if (len <= 0 || !caller->is_asking) {
+        if (caller->is_asking)
+            lost(load, caller, now_us);
+        else
+            close_connection(caller);
         return;
     }
-    while (at < (size_t)len && caller->stage != WHOLE)
-        at += take(caller, bytes + at, (size_t)len - at);
-    if (caller->stage == WHOLE)
-        answered(load, caller);
+    answer_take(&caller->answer, bytes, (size_t)len, now_us);
+    if (answer_is_whole(&caller->answer))
+        answered(load, caller, now_us);
+    else if (answer_is_bad(&caller->answer))
+        lost(load, caller, now_us);
+}
+
+/* ---- what is planned for a time ------------------------------------------ */
+
+static void
+wake(struct load *load, struct caller *caller, int64_t now_us)
+{
+    if (!caller->is_asking) {
+        plan_wake(load, caller, 0);
+        ask(load, caller, now_us);
+    } else if (load->plan->leave_after_ms > 0) {
+        load->left++;
+        close_connection(caller);
+        rest(load, caller, now_us);
+    } else {
+        plan_wake(load, caller, now_us + SIP_EVERY_US);
+        read_answer(load, caller, (size_t)load->plan->sip_bytes);
+    }
+}
+
+/* Returns when the next one is due. */
+static int64_t
+wake_whoever_is_due(struct load *load, int64_t now_us)
+{
+    int64_t next_us = INT64_MAX;
+
+    for (int64_t i = 0; load->waking > 0 && i < load->plan->callers; i++) {
+        struct caller *caller = &load->callers[i];
+
+        if (caller->wake_us != 0 && caller->wake_us <= now_us)
+            wake(load, caller, now_us);
+        if (caller->wake_us != 0 && caller->wake_us < next_us)
+            next_us = caller->wake_us;
+    }
+    return next_us;
 }
 
 /* ---- the run ------------------------------------------------------------- */
 
+static bool
+is_over(const struct load *load)
+{
+    const bool asks_more =
+        load->plan->rate > 0 && load->next_due_us < load->until_us;
+
+    return load->asking == 0 && load->waking == 0 && !asks_more;
+}
+
+/* Does what is due now; returns how long nothing else will be. */
+static int64_t
+work(struct load *load)
+{
+    const int64_t now_us = clock_mono_us();
+    int64_t next_us = wake_whoever_is_due(load, now_us);
+
+    if (now_us > load->until_us + LAST_ANSWERS_US) {
+        errno = ETIMEDOUT;
+        fail("last answers");
+    }
+    if (load->plan->rate > 0) {
+        ask_whoever_is_due(load, now_us);
+        if (load->resting_count > 0 && load->next_due_us < next_us)
+            next_us = load->next_due_us;
+    }
+    if (next_us > now_us + 1000000)
+        return 1000000;
+    return next_us > now_us ? next_us - now_us : 0;
+}
+
 static void
 run(struct load *load)
 {
-    const int64_t give_up_mono_ms = load->ask_until_us / 1000 + LAST_ANSWERS_MS;
     struct epoll_event events[256];
 
-    for (size_t i = 0; i < load->caller_count; i++)
-        ask(load, &load->callers[i]);
-    while (load->asking > 0) {
-        const int count = epoll_wait(load->epoll_fd, events, ARRAY_LEN(events),
-                                     clock_left_ms(give_up_mono_ms));
+    while (!is_over(load)) {
+        const int64_t wait_us = work(load);
+        const struct timespec wait = { .tv_sec = wait_us / 1000000,
+                                       .tv_nsec = wait_us % 1000000 * 1000 };
+        const int count = epoll_pwait2(load->epoll_fd, events,
+                                       ARRAY_LEN(events), &wait, NULL);
 
-        if (count == 0) {
-            errno = ETIMEDOUT;
-            fail("last answers");
-        }
         for (int i = 0; i < count; i++)
-            read_answer(load, events[i].data.ptr);
+            read_answer(load, events[i].data.ptr, READ_BYTES);
     }
 }
 
-static int
-compare(const void *a, const void *b)
+/* The closed loop's callers begin along the ramp, the open loop's rest. */
+static void
+begin(struct load *load)
 {
-    const int64_t left = *(const int64_t *)a;
-    const int64_t right = *(const int64_t *)b;
+    const struct plan *plan = load->plan;
 
-    return left < right ? -1 : left > right;
+    load->began_us = clock_mono_us();
+    load->next_due_us = load->began_us;
+    load->until_us = load->began_us + plan->seconds * 1000000;
+    for (int64_t i = 0; i < plan->callers; i++) {
+        struct caller *caller = &load->callers[i];
+
+        caller->fd = -1;
+        if (plan->rate > 0)
+            load->resting[load->resting_count++] = caller;
+        else
+            plan_wake(load, caller,
+                      load->began_us +
+                          plan->ramp_ms * 1000 * i / plan->callers);
+    }
 }
 
-/* The smallest sample that so many of a thousand do not exceed. */
-static long long
-quantile(const struct samples *samples, size_t per_mille)
-{
-    const size_t rank = (samples->count * per_mille + 999) / 1000;
-
-    return samples->count > 0 ? (long long)samples->us[rank - 1] : 0;
-}
+/* ---- the result ---------------------------------------------------------- */
 
 static void
-print_samples(const char *name, struct samples *samples)
+print_events(const char *suffix, struct samples samples[ANSWER_EVENT_COUNT])
 {
-    qsort(samples->us, samples->count, sizeof(samples->us[0]), compare);
-    printf(",\"%s\":{\"p50\":%lld,\"p95\":%lld,\"p99\":%lld,\"max\":%lld}",
-           name, quantile(samples, 500), quantile(samples, 950),
-           quantile(samples, 990), quantile(samples, 1000));
+    for (int i = 0; i < ANSWER_EVENT_COUNT; i++) {
+        char name[64];
+
+        snprintf(name, sizeof(name), "%s_%s",
+                 answer_event_name((enum answer_event)i), suffix);
+        samples_print(name, &samples[i]);
+    }
+}
+
+static double
+cpu_seconds(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static void
@@ -379,76 +387,78 @@ print_result(struct load *load)
 {
     const double seconds = (double)(load->ended_us - load->began_us) / 1e6;
 
-    printf("{\"callers\":%zu,\"answers\":%zu,\"errors\":%zu,"
-           "\"seconds\":%.3f,\"per_second\":%.1f",
-           load->caller_count, load->total.count, load->error_count, seconds,
-           (double)load->total.count / seconds);
-    print_samples("total_us", &load->total);
-    if (load->wants_events)
-        print_samples("final_to_done_us", &load->receipt);
+    printf("{\"callers\":%lld,\"answers\":%zu,\"errors\":%zu,\"left\":%zu,"
+           "\"seconds\":%.3f,\"per_second\":%.1f,\"cpu_seconds\":%.3f",
+           (long long)load->plan->callers, load->answers, load->errors,
+           load->left, seconds, (double)load->answers / seconds, cpu_seconds());
+    samples_print("total_us", &load->total);
+    samples_print("final_to_done_us", &load->receipt);
+    print_events("came_us", load->came);
+    print_events("added_us", load->added);
     puts("}");
 }
 
-static void
-write_request(struct load *load, const char *path, const char *body)
-{
-    int len;
+/* ---- the beginning ------------------------------------------------------- */
 
-    if (body == NULL)
-        len = snprintf(load->request, sizeof(load->request),
-                       "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
-    else
-        len = snprintf(load->request, sizeof(load->request),
-                       "POST %s HTTP/1.1\r\nHost: localhost\r\n"
-                       "Content-Type: application/json\r\n"
-                       "Content-Length: %zu\r\n\r\n%s",
-                       path, strlen(body), body);
-    if (len < 0 || (size_t)len >= sizeof(load->request)) {
-        errno = EMSGSIZE;
+static void
+write_request(struct load *load)
+{
+    const struct plan *plan = load->plan;
+    const char *header = plan->header != NULL ? plan->header : "Accept: */*";
+    FILE *out = open_memstream(&load->request, &load->request_len);
+
+    if (out == NULL)
         fail("request");
-    }
-    load->request_len = (size_t)len;
-    load->wants_events = body != NULL;
+    fprintf(out, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n",
+            plan->post != NULL ? "POST" : "GET", plan->path, header);
+    if (plan->post != NULL)
+        fprintf(out,
+                "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                strlen(plan->post));
+    fprintf(out, "\r\n%s", plan->post != NULL ? plan->post : "");
+    if (fclose(out) != 0 || load->request_len > MAX_REQUEST)
+        fail("request");
 }
 
-static int64_t *
-room_for_samples(void)
+static void
+prepare(struct load *load)
 {
-    int64_t *us = calloc(MAX_SAMPLES, sizeof(*us));
+    const struct plan *plan = load->plan;
 
-    if (us == NULL)
-        fail("samples");
-    return us;
+    load->address = (struct sockaddr_in){ .sin_family = AF_INET,
+                                          .sin_port = htons(plan->port) };
+    load->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    write_request(load);
+    load->callers = calloc((size_t)plan->callers, sizeof(*load->callers));
+    load->resting = calloc((size_t)plan->callers, sizeof(*load->resting));
+    load->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (load->callers == NULL || load->resting == NULL || load->epoll_fd == -1)
+        fail("start");
+    if (plan->each != NULL && (load->each = fopen(plan->each, "w")) == NULL)
+        fail(plan->each);
+    samples_init(&load->total);
+    samples_init(&load->receipt);
+    for (int i = 0; i < ANSWER_EVENT_COUNT; i++) {
+        samples_init(&load->came[i]);
+        samples_init(&load->added[i]);
+    }
 }
 
 int
 main(int argc, char **argv)
 {
-    static struct load load;
-    int64_t port, callers, seconds;
+    struct plan plan;
+    struct load load = { .plan = &plan };
 
-    if (argc < 5 || argc > 6 || str_to_int(argv[1], 1, 65535, &port) == -1 ||
-        str_to_int(argv[3], 1, MAX_CALLERS, &callers) == -1 ||
-        str_to_int(argv[4], 1, MAX_SECONDS, &seconds) == -1) {
-        fputs("usage: load PORT PATH CALLERS SECONDS [BODY]\n", stderr);
+    if (plan_parse(&plan, argc, argv) == -1) {
+        fputs(plan_usage, stderr);
         return 2;
     }
-    load.address = (struct sockaddr_in){ .sin_family = AF_INET,
-                                         .sin_port = htons((uint16_t)port) };
-    load.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    write_request(&load, argv[2], argc == 6 ? argv[5] : NULL);
-    load.caller_count = (size_t)callers;
-    load.callers = calloc(load.caller_count, sizeof(*load.callers));
-    load.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (load.callers == NULL || load.epoll_fd == -1)
-        fail("start");
-    for (size_t i = 0; i < load.caller_count; i++)
-        load.callers[i].fd = -1;
-    load.total.us = room_for_samples();
-    load.receipt.us = room_for_samples();
-    load.began_us = clock_mono_us();
-    load.ask_until_us = load.began_us + seconds * 1000000;
+    prepare(&load);
+    begin(&load);
     run(&load);
     print_result(&load);
+    if (load.each != NULL && fclose(load.each) != 0)
+        fail(plan.each);
     return 0;
 }
