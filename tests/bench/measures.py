@@ -243,13 +243,14 @@ def settings(tell, ledgers, turns=TURNS, seconds=SECONDS, callers=8):
 
 def callers(tell, ledgers):
     """Callers who leave early or read slowly must not cost the others."""
-    with World(ledgers[0], workers=64) as world:
+    with World(ledgers[0], workers=200) as world:
         port = world.stack.address[1]
         world.models(**SLOW)
         alone = world.tandem_load(16, SECONDS)
         found = {"alone": row("alone", 16, [alone])}
-        for name, options in (("beside 32 who leave after 20 ms",
-                               {"callers": 32, "leave_after_ms": 20}),
+        for name, options in (("beside 100 a second who leave after 20 ms",
+                               {"callers": 32, "rate": 100,
+                                "leave_after_ms": 20}),
                               ("beside 32 who read 100 bytes at a time",
                                {"callers": 32, "sip": 100})):
             tell(name)
