@@ -118,6 +118,25 @@ escape_one(const unsigned char *text, size_t len, char escaped[8])
     return sequence_len == 0 ? 1 : sequence_len;
 }
 
+/* How much of text stands in a JSON string as it is. */
+static size_t
+plain_len(const unsigned char *text, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && text[i] >= 0x20 && text[i] < 0x7f && text[i] != '"' &&
+           text[i] != '\\')
+        i++;
+    return i;
+}
+
+static void
+add_bytes(struct line *line, const void *bytes, size_t len)
+{
+    memcpy(line->bytes + line->len, bytes, len);
+    line->len += len;
+}
+
 /* Appends whole characters while the line stays within max_len. */
 static void
 add_escaped(struct line *line, const char *text, size_t max_len)
@@ -126,14 +145,19 @@ add_escaped(struct line *line, const char *text, size_t max_len)
     size_t left = strlen(text);
 
     while (left > 0) {
-        char escaped[8];
-        const size_t used = escape_one(next, left, escaped);
-        const size_t escaped_len = strlen(escaped);
+        const size_t room = max_len - line->len;
+        size_t used = plain_len(next, left < room ? left : room);
 
-        if (line->len + escaped_len > max_len)
-            return;
-        memcpy(line->bytes + line->len, escaped, escaped_len);
-        line->len += escaped_len;
+        if (used > 0) {
+            add_bytes(line, next, used);
+        } else {
+            char escaped[8];
+
+            used = escape_one(next, left, escaped);
+            if (strlen(escaped) > room)
+                return;
+            add_bytes(line, escaped, strlen(escaped));
+        }
         next += used;
         left -= used;
     }
@@ -184,8 +208,7 @@ add_message(struct line *line, const char *message)
         add(line, " ");
     }
     add_escaped(line, message, max_len);
-    memcpy(line->bytes + line->len, END_OF_LINE, strlen(END_OF_LINE));
-    line->len += strlen(END_OF_LINE);
+    add_bytes(line, END_OF_LINE, strlen(END_OF_LINE));
 }
 
 static const char *
