@@ -72,24 +72,30 @@ buf_append_str(struct buf *buf, const char *text)
     return buf_append(buf, text, strlen(text));
 }
 
+/* Most texts fit into the room there is, and are then made once. */
 enum buf_status
 buf_printf(struct buf *buf, const char *fmt, ...)
 {
+    const size_t room = buf->capacity - buf->len;
     enum buf_status status;
     va_list args;
     int len;
 
     va_start(args, fmt);
-    len = vsnprintf(NULL, 0, fmt, args);
+    len = vsnprintf(room > 0 ? buf->bytes + buf->len : NULL, room, fmt, args);
     va_end(args);
     if (len < 0)
         return BUF_NOMEM;
-    status = make_room(buf, (size_t)len);
-    if (status != BUF_OK)
-        return status;
-    va_start(args, fmt);
-    vsnprintf(buf->bytes + buf->len, (size_t)len + 1, fmt, args);
-    va_end(args);
+    if ((size_t)len >= room) {
+        if (room > 0)
+            buf->bytes[buf->len] = '\0';
+        status = make_room(buf, (size_t)len);
+        if (status != BUF_OK)
+            return status;
+        va_start(args, fmt);
+        vsnprintf(buf->bytes + buf->len, (size_t)len + 1, fmt, args);
+        va_end(args);
+    }
     buf->len += (size_t)len;
     return BUF_OK;
 }
