@@ -16,13 +16,15 @@
 /* To say that the record failed: the deadline may have passed by then. */
 #define GRACE_MS 500
 
-#define WAIT_FDS 3 /* the client, the scribe, the master */
+/* Whom a wait listens to. */
+enum peer { CLIENT, SCRIBE, MASTER, PEER_COUNT };
 
 /* Both sides of one turn while it is carried out. */
 struct drive {
     struct run *run;
     const struct turn_run_tools *tools;
-    bool streaming; /* headers are out: heartbeats may go */
+    struct http_fd fds[PEER_COUNT]; /* as the last wait left them */
+    bool streaming;                 /* headers are out: heartbeats may go */
     bool client_told_gone;
     bool hurry_told;
     bool without_curl; /* nothing to ask for yet, or it failed us */
@@ -30,6 +32,28 @@ struct drive {
 };
 
 static void step(struct drive *drive, const struct turn_fact *fact);
+
+/* Whether the last wait heard of them.  Who is silent is not asked: that would
+ * cost system calls in each turn of the loop. */
+static bool
+has_stirred(const struct drive *drive, enum peer peer)
+{
+    return drive->fds[peer].revents != 0;
+}
+
+static bool
+client_has_gone(const struct drive *drive)
+{
+    return has_stirred(drive, CLIENT) &&
+           fcgi_client_is_gone(drive->tools->stream->gate);
+}
+
+static bool
+master_says_hurry(const struct drive *drive)
+{
+    return has_stirred(drive, MASTER) &&
+           child_should_hurry(drive->tools->child);
+}
 
 /* ---- the record ---------------------------------------------------------- */
 
@@ -238,11 +262,9 @@ client_left(struct drive *drive)
 static void
 look_around(struct drive *drive)
 {
-    const struct stream *stream = drive->tools->stream;
-
-    if (stream->broken || fcgi_client_is_gone(stream->gate))
+    if (drive->tools->stream->broken || client_has_gone(drive))
         client_left(drive);
-    if (!drive->hurry_told && child_should_hurry(drive->tools->child)) {
+    if (!drive->hurry_told && master_says_hurry(drive)) {
         drive->hurry_told = true;
         step(drive, &(struct turn_fact){ .kind = TURN_HURRY });
     }
@@ -303,36 +325,54 @@ models_failed(struct drive *drive, const struct err *err)
 
 /* The same wait without curl. */
 static void
-wait_without_models(struct http_fd *fds, size_t count, int64_t until_mono_ms)
+wait_without_models(struct http_fd fds[PEER_COUNT], int64_t until_mono_ms)
 {
-    struct pollfd polled[WAIT_FDS];
+    struct pollfd polled[PEER_COUNT];
 
-    for (size_t i = 0; i < count; i++)
+    for (int i = 0; i < PEER_COUNT; i++)
         polled[i] = (struct pollfd){ fds[i].fd, fds[i].events, 0 };
-    poll(polled, count, clock_left_ms(until_mono_ms));
+    poll(polled, PEER_COUNT, clock_left_ms(until_mono_ms));
+    for (int i = 0; i < PEER_COUNT; i++)
+        fds[i].revents = polled[i].revents;
 }
 
-/* Waits for anything to happen.  A descriptor that has told its end is left
- * out: it would be readable for ever. */
+/* Descriptors of those who have something to say to us.  One that has told its
+ * end is left out: it would be readable for ever. */
+static void
+choose_fds(struct drive *drive)
+{
+    const struct turn_run_tools *tools = drive->tools;
+
+    drive->fds[CLIENT] = (struct http_fd){
+        .fd = drive->client_told_gone ? -1 : fcgi_fd(tools->stream->gate),
+        .events = POLLIN | POLLRDHUP,
+    };
+    drive->fds[SCRIBE] = (struct http_fd){
+        .fd = clerk_fd(tools->clerk),
+        .events = clerk_events(tools->clerk),
+    };
+    drive->fds[MASTER] = (struct http_fd){
+        .fd = drive->hurry_told ? -1 : child_fd(tools->child),
+        .events = POLLIN,
+    };
+}
+
+/* Waits for anything to happen. */
 static void
 wait_once(struct drive *drive)
 {
     const struct turn_run_tools *tools = drive->tools;
-    struct http_fd fds[WAIT_FDS] = {
-        { .fd = drive->client_told_gone ? -1 : fcgi_fd(tools->stream->gate),
-          .events = POLLIN | POLLRDHUP },
-        { .fd = clerk_fd(tools->clerk), .events = clerk_events(tools->clerk) },
-        { .fd = drive->hurry_told ? -1 : child_fd(tools->child),
-          .events = POLLIN },
-    };
     struct err err = { 0 };
 
+    choose_fds(drive);
     if (drive->without_curl)
-        wait_without_models(fds, WAIT_FDS, wake_mono_ms(drive));
-    else if (models_turn(tools->models, fds, WAIT_FDS, wake_mono_ms(drive),
-                         &err) == -1)
+        wait_without_models(drive->fds, wake_mono_ms(drive));
+    else if (models_turn(tools->models, drive->fds, PEER_COUNT,
+                         wake_mono_ms(drive), &err) == -1)
         models_failed(drive, &err);
-    clerk_turn(tools->clerk);
+    if (has_stirred(drive, SCRIBE) ||
+        clock_mono_ms() >= clerk_wake_mono_ms(tools->clerk))
+        clerk_turn(tools->clerk);
     heartbeat_when_due(drive);
 }
 
@@ -353,8 +393,9 @@ turn_run_accept(struct run *run, const struct turn_run_tools *tools)
     while (clerk_state(tools->clerk) == CLERK_WAITING) {
         wait_once(&drive);
         /* Both stay readable, and neither changes what was begun here. */
-        drive.client_told_gone = fcgi_client_is_gone(tools->stream->gate);
-        drive.hurry_told = child_should_hurry(tools->child);
+        drive.client_told_gone =
+            drive.client_told_gone || client_has_gone(&drive);
+        drive.hurry_told = drive.hurry_told || master_says_hurry(&drive);
     }
     if (clerk_state(tools->clerk) == CLERK_RECORDED)
         return TURN_RUN_ACCEPTED;
@@ -409,7 +450,11 @@ start_models(struct drive *drive)
 int
 turn_run(struct run *run, const struct turn_run_tools *tools)
 {
-    struct drive drive = { .run = run, .tools = tools };
+    /* What they said before this has been heard by nobody. */
+    struct drive drive = { .run = run,
+                           .tools = tools,
+                           .fds = { [CLIENT] = { .revents = POLLIN },
+                                    [MASTER] = { .revents = POLLIN } } };
 
     vocab_init(&run->vocab, run->request.words, &run->facts, note_frame, run);
     /* A slow reader must leave the record its share of the time. */

@@ -202,8 +202,24 @@ is_news(const struct http_fd *fds, size_t count)
     return news;
 }
 
+/* What a poll would tell of each. */
+static void
+tell_events(struct http_fd *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const int fd = fds[i].fd;
+        const bool is_ready =
+            (fd == WORLD_CLIENT_FD && world_has_come(world_script->left_at)) ||
+            (fd == WORLD_MASTER_FD && world_has_come(world_script->hurry_at)) ||
+            (fd == WORLD_SCRIBE_FD && world_clerk.state == CLERK_WAITING &&
+             world.now_ms >= world_clerk.answers_ms);
+
+        fds[i].revents = is_ready ? POLLIN : 0;
+    }
+}
+
 void
-world_wait(const struct http_fd *fds, size_t count, int64_t until_ms,
+world_wait(struct http_fd *fds, size_t count, int64_t until_ms,
            bool with_models)
 {
     const int64_t before_ms = world.now_ms;
@@ -222,11 +238,12 @@ world_wait(const struct http_fd *fds, size_t count, int64_t until_ms,
         moved = true;
     if (!is_news(fds, count) && !moved)
         world.vain_count++;
+    tell_events(fds, count);
 }
 
 /* The same for code that asks the system. */
 static int
-wait_in_poll(const struct pollfd *polled, nfds_t count, int timeout_ms)
+wait_in_poll(struct pollfd *polled, nfds_t count, int timeout_ms)
 {
     struct http_fd fds[8];
 
@@ -234,6 +251,8 @@ wait_in_poll(const struct pollfd *polled, nfds_t count, int timeout_ms)
     for (nfds_t i = 0; i < count; i++)
         fds[i] = (struct http_fd){ polled[i].fd, polled[i].events, 0 };
     world_wait(fds, count, world.now_ms + timeout_ms, false);
+    for (nfds_t i = 0; i < count; i++)
+        polled[i].revents = fds[i].revents;
     return 0;
 }
 

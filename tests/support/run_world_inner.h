@@ -49,7 +49,7 @@ void world_tell(const char *fmt, ...) ATTR_PRINTF(1, 2);
 
 /* Lets the time pass until something happens that these descriptors, or with
  * with_models the calls, can tell. */
-void world_wait(const struct http_fd *fds, size_t count, int64_t until_ms,
+void world_wait(struct http_fd *fds, size_t count, int64_t until_ms,
                 bool with_models);
 
 /* Whether a moment of the script is there, or past. */
