@@ -258,6 +258,15 @@ fcgi_set_deadline(struct fcgi *gate, int64_t deadline_mono_ms)
     gate->deadline_mono_ms = deadline_mono_ms;
 }
 
+/* Whether libfcgi would only copy so many bytes: then nothing can wait. */
+static bool
+fits(const struct fcgi *gate, size_t len)
+{
+    const FCGX_Stream *out = gate->request.out;
+
+    return len <= (size_t)(out->stop - out->wrNext);
+}
+
 /* The next write(2) waits at most until the deadline; past it, not at all. */
 static void
 bound_wait(struct fcgi *gate)
@@ -273,6 +282,17 @@ bound_wait(struct fcgi *gate)
         return; /* then send_ms bounds it */
 }
 
+static void
+put_and_wait(struct fcgi *gate, const char *bytes, size_t len)
+{
+    sigset_t old;
+
+    bound_wait(gate);
+    sig_block(&old);
+    FCGX_PutStr(bytes, (int)len, gate->request.out);
+    sig_unblock(&old);
+}
+
 int
 fcgi_write(struct fcgi *gate, const void *bytes, size_t len, struct err *err)
 {
@@ -281,12 +301,11 @@ fcgi_write(struct fcgi *gate, const void *bytes, size_t len, struct err *err)
     assert(gate->request.ipcFd != -1);
     while (len > 0 && FCGX_GetError(gate->request.out) == 0) {
         const size_t part = len < CHUNK_BYTES ? len : CHUNK_BYTES;
-        sigset_t old;
 
-        bound_wait(gate);
-        sig_block(&old);
-        FCGX_PutStr(next, (int)part, gate->request.out);
-        sig_unblock(&old);
+        if (fits(gate, part))
+            FCGX_PutStr(next, (int)part, gate->request.out);
+        else
+            put_and_wait(gate, next, part);
         next += part;
         len -= part;
     }
@@ -329,12 +348,12 @@ fcgi_client_is_gone(const struct fcgi *gate)
     ssize_t len;
 
     assert(fd != -1);
-    if (sock_peer_is_gone(fd))
+    len = recv(fd, late, sizeof(late), MSG_PEEK | MSG_DONTWAIT);
+    if (len == -1)
+        return errno != EAGAIN && errno != EINTR && errno != ENOMEM;
+    if (len == 0)
         return true;
     if (!gate->body_ended)
-        return false;
-    len = recv(fd, late, sizeof(late), MSG_PEEK | MSG_DONTWAIT);
-    if (len <= 0)
         return false;
     if (is_abort(late, (size_t)len))
         return true;
