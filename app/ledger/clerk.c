@@ -242,14 +242,18 @@ take_answers(struct clerk *clerk)
         }
 }
 
+/* A read that did not fill the room has emptied the socket. */
 static void
 receive(struct clerk *clerk)
 {
-    while (clerk->fd != -1) {
+    bool may_have_more = true;
+
+    while (clerk->fd != -1 && may_have_more) {
         char bytes[1024];
         const ssize_t len = recv(clerk->fd, bytes, sizeof(bytes), 0);
 
         if (len > 0) {
+            may_have_more = (size_t)len == sizeof(bytes);
             if (buf_append(&clerk->in, bytes, (size_t)len) != BUF_OK)
                 lose(clerk, "the scribe's answer is too long");
             else
@@ -286,7 +290,8 @@ clerk_submit(struct clerk *clerk, const struct entry_record *record,
     clerk->deadline_mono_ms = deadline_mono_ms;
     clerk->reason[0] = '\0';
     clerk->connect_at_mono_ms = 0; /* the first attempt does not wait */
-    clerk_turn(clerk);
+    connect_if_due(clerk);
+    send_waiting(clerk);
     return 0;
 }
 
