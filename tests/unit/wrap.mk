@@ -4,7 +4,7 @@ WRAP_test_counters := -Wl,--wrap=malloc
 WRAP_test_file := -Wl,--wrap=fsync -Wl,--wrap=rename
 WRAP_test_fcgi := -Wl,--wrap=calloc -Wl,--wrap=realloc
 WRAP_test_utf8 := -Wl,--wrap=realloc
-WRAP_test_json := -Wl,--wrap=realloc
+WRAP_test_json := -Wl,--wrap=realloc,--wrap=calloc
 WRAP_test_http := -Wl,--wrap=calloc
 WRAP_test_sse_stream := -Wl,--wrap=realloc
 WRAP_test_uri := -Wl,--wrap=calloc
