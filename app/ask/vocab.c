@@ -10,10 +10,6 @@
 #include "text/jsonw.h"
 #include "text/sse.h"
 
-/* The longest frame: both answers, each byte escaped to six, and their steps.
- */
-#define FRAME_MAX_BYTES ((size_t)160 * 1024 * 1024)
-#define KEEP_BYTES      (64 * 1024) /* memory a worker keeps between runs */
 #define REASONING_STEPS 5
 
 static const char *const words_names[] = { "classic", "staged", "both" };
@@ -134,40 +130,46 @@ vocab_init(struct vocab *vocab, enum vocab_words words,
     *vocab = (struct vocab){
         .words = words, .facts = facts, .on_frame = on_frame, .arg = arg
     };
-    buf_init(&vocab->data, FRAME_MAX_BYTES);
 }
 
-void
-vocab_close(struct vocab *vocab)
-{
-    buf_close(&vocab->data);
-}
+/* A frame while it is written, right to where it leaves from. */
+struct frame {
+    struct vocab *vocab;
+    const char *event;
+    struct buf *out;
+    bool has_begun; /* otherwise out or memory is full */
+    size_t data_at;
+    struct jsonw json;
+};
 
 static void
-frame_begin(struct vocab *vocab, struct jsonw *json)
-{
-    buf_shrink(&vocab->data, KEEP_BYTES);
-    jsonw_init(json, &vocab->data);
-    jsonw_object(json, NULL);
-    jsonw_string(json, "run_id", vocab->facts->run_id);
-    jsonw_string(json, "trace_id", vocab->facts->run_id);
-    jsonw_int(json, "seq", vocab->seq + 1);
-}
-
-static int
-frame_end(struct vocab *vocab, struct jsonw *json, const char *event,
-          struct buf *out)
+frame_begin(struct frame *frame, struct vocab *vocab, const char *event,
+            struct buf *out)
 {
     char id[UUID_TEXT_LEN + 12];
 
-    jsonw_end_object(json);
     snprintf(id, sizeof(id), "%s:%u", vocab->facts->run_id, vocab->seq + 1);
-    if (jsonw_failed(json) ||
-        sse_append_event(out, id, event, vocab->data.bytes, vocab->data.len) !=
-            BUF_OK)
+    *frame = (struct frame){ .vocab = vocab, .event = event, .out = out };
+    frame->has_begun = sse_begin_event(out, id, event) == BUF_OK;
+    frame->data_at = out->len;
+    jsonw_init(&frame->json, out);
+    jsonw_object(&frame->json, NULL);
+    jsonw_string(&frame->json, "run_id", vocab->facts->run_id);
+    jsonw_string(&frame->json, "trace_id", vocab->facts->run_id);
+    jsonw_int(&frame->json, "seq", vocab->seq + 1);
+}
+
+static int
+frame_end(struct frame *frame)
+{
+    struct vocab *vocab = frame->vocab;
+
+    jsonw_end_object(&frame->json);
+    if (!frame->has_begun || jsonw_failed(&frame->json) ||
+        sse_end_event(frame->out, frame->data_at) != BUF_OK)
         return -1;
     vocab->seq++;
-    vocab->on_frame(vocab->arg, event, vocab->seq);
+    vocab->on_frame(vocab->arg, frame->event, vocab->seq);
     return 0;
 }
 
@@ -175,14 +177,15 @@ static int
 tell_start(struct vocab *vocab, struct buf *out)
 {
     const struct vocab_facts *facts = vocab->facts;
-    struct jsonw json;
+    struct frame frame;
 
-    frame_begin(vocab, &json);
-    jsonw_bytes(&json, "query", facts->query, facts->query_len);
-    jsonw_string(&json, "flash_model", facts->requested_model[MODEL_FLASH]);
-    jsonw_string(&json, "pro_model", facts->requested_model[MODEL_PRO]);
-    jsonw_int(&json, "deadline_ms", facts->deadline_ms);
-    return frame_end(vocab, &json, "start", out);
+    frame_begin(&frame, vocab, "start", out);
+    jsonw_bytes(&frame.json, "query", facts->query, facts->query_len);
+    jsonw_string(&frame.json, "flash_model",
+                 facts->requested_model[MODEL_FLASH]);
+    jsonw_string(&frame.json, "pro_model", facts->requested_model[MODEL_PRO]);
+    jsonw_int(&frame.json, "deadline_ms", facts->deadline_ms);
+    return frame_end(&frame);
 }
 
 /* The first paragraphs: what stands between blank lines. */
@@ -233,42 +236,41 @@ tell_classic_answer(struct vocab *vocab, enum model_role role, struct buf *out)
 {
     const struct model_answer *answer = &vocab->facts->answer[role];
     const bool is_pro = role == MODEL_PRO;
-    struct jsonw json;
+    struct frame frame;
 
-    frame_begin(vocab, &json);
-    jsonw_object(&json, "response");
-    jsonw_string(&json, "model", answer->served_model);
-    jsonw_bool(&json, "rerouted", answer->rerouted);
-    jsonw_bytes(&json, "content", answer->text, answer->text_len);
-    jsonw_int(&json, "latency_ms", answer->latency_ms);
-    jsonw_bool(&json, "is_preliminary", !is_pro);
-    jsonw_string(&json, "confidence", is_pro ? "high" : "medium");
-    write_finish(&json, answer);
-    write_usage(&json, &answer->usage);
+    frame_begin(&frame, vocab, is_pro ? "final" : "preliminary", out);
+    jsonw_object(&frame.json, "response");
+    jsonw_string(&frame.json, "model", answer->served_model);
+    jsonw_bool(&frame.json, "rerouted", answer->rerouted);
+    jsonw_bytes(&frame.json, "content", answer->text, answer->text_len);
+    jsonw_int(&frame.json, "latency_ms", answer->latency_ms);
+    jsonw_bool(&frame.json, "is_preliminary", !is_pro);
+    jsonw_string(&frame.json, "confidence", is_pro ? "high" : "medium");
+    write_finish(&frame.json, answer);
+    write_usage(&frame.json, &answer->usage);
     if (is_pro)
-        write_steps(&json, answer->text, answer->text_len);
-    jsonw_end_object(&json);
-    jsonw_string(&json, "message",
+        write_steps(&frame.json, answer->text, answer->text_len);
+    jsonw_end_object(&frame.json);
+    jsonw_string(&frame.json, "message",
                  is_pro ? "Verified answer"
                         : "Quick answer, verification follows");
-    return frame_end(vocab, &json, is_pro ? "final" : "preliminary", out);
+    return frame_end(&frame);
 }
 
 static int
 tell_staged_answer(struct vocab *vocab, enum model_role role, struct buf *out)
 {
     const struct model_answer *answer = &vocab->facts->answer[role];
-    struct jsonw json;
+    struct frame frame;
 
-    frame_begin(vocab, &json);
-    jsonw_bytes(&json, "response", answer->text, answer->text_len);
-    jsonw_int(&json, "duration_ms", answer->latency_ms);
-    jsonw_string(&json, "model", answer->served_model);
-    jsonw_bool(&json, "rerouted", answer->rerouted);
-    write_finish(&json, answer);
-    return frame_end(vocab, &json,
-                     role == MODEL_PRO ? "pro_complete" : "flash_complete",
-                     out);
+    frame_begin(&frame, vocab,
+                role == MODEL_PRO ? "pro_complete" : "flash_complete", out);
+    jsonw_bytes(&frame.json, "response", answer->text, answer->text_len);
+    jsonw_int(&frame.json, "duration_ms", answer->latency_ms);
+    jsonw_string(&frame.json, "model", answer->served_model);
+    jsonw_bool(&frame.json, "rerouted", answer->rerouted);
+    write_finish(&frame.json, answer);
+    return frame_end(&frame);
 }
 
 static int
@@ -296,16 +298,16 @@ tell_complaint(struct vocab *vocab, const char *event,
                const struct complaint *complaint, struct buf *out)
 {
     const struct failure *failure = complaint->failure;
-    struct jsonw json;
+    struct frame frame;
 
-    frame_begin(vocab, &json);
-    jsonw_string(&json, "error", failure->text[complaint->role]);
-    jsonw_string(&json, "code", failure->code[complaint->role]);
-    jsonw_string(&json, "type", failure->type);
-    jsonw_bool(&json, "retryable", complaint->retryable);
-    jsonw_string(&json, "model", complaint->model);
-    jsonw_bool(&json, "terminal", complaint->terminal);
-    return frame_end(vocab, &json, event, out);
+    frame_begin(&frame, vocab, event, out);
+    jsonw_string(&frame.json, "error", failure->text[complaint->role]);
+    jsonw_string(&frame.json, "code", failure->code[complaint->role]);
+    jsonw_string(&frame.json, "type", failure->type);
+    jsonw_bool(&frame.json, "retryable", complaint->retryable);
+    jsonw_string(&frame.json, "model", complaint->model);
+    jsonw_bool(&frame.json, "terminal", complaint->terminal);
+    return frame_end(&frame);
 }
 
 /* A wrong key or model id stays wrong: retrying it helps nobody. */
@@ -379,14 +381,16 @@ write_response(struct jsonw *json, const char *name,
 static int
 tell_complete(struct vocab *vocab, struct buf *out)
 {
-    struct jsonw json;
+    struct frame frame;
 
     if (vocab->words == VOCAB_CLASSIC)
         return 0;
-    frame_begin(vocab, &json);
-    write_response(&json, "flash_response", &vocab->facts->answer[MODEL_FLASH]);
-    write_response(&json, "pro_response", &vocab->facts->answer[MODEL_PRO]);
-    return frame_end(vocab, &json, "complete", out);
+    frame_begin(&frame, vocab, "complete", out);
+    write_response(&frame.json, "flash_response",
+                   &vocab->facts->answer[MODEL_FLASH]);
+    write_response(&frame.json, "pro_response",
+                   &vocab->facts->answer[MODEL_PRO]);
+    return frame_end(&frame);
 }
 
 static void
@@ -424,16 +428,19 @@ static int
 tell_done(struct vocab *vocab, struct buf *out)
 {
     const struct vocab_facts *facts = vocab->facts;
-    struct jsonw json;
+    struct frame frame;
 
-    frame_begin(vocab, &json);
-    jsonw_string(&json, "status", turn_status_name(facts->verdict.status));
-    jsonw_string(&json, "salvage", turn_salvage_name(facts->verdict.salvage));
-    write_audit(&json, facts->receipt);
-    jsonw_count(&json, "flash_ms", answer_ms(&facts->answer[MODEL_FLASH]));
-    jsonw_count(&json, "pro_ms", answer_ms(&facts->answer[MODEL_PRO]));
-    jsonw_int(&json, "total_ms", facts->total_ms);
-    return frame_end(vocab, &json, "done", out);
+    frame_begin(&frame, vocab, "done", out);
+    jsonw_string(&frame.json, "status",
+                 turn_status_name(facts->verdict.status));
+    jsonw_string(&frame.json, "salvage",
+                 turn_salvage_name(facts->verdict.salvage));
+    write_audit(&frame.json, facts->receipt);
+    jsonw_count(&frame.json, "flash_ms",
+                answer_ms(&facts->answer[MODEL_FLASH]));
+    jsonw_count(&frame.json, "pro_ms", answer_ms(&facts->answer[MODEL_PRO]));
+    jsonw_int(&frame.json, "total_ms", facts->total_ms);
+    return frame_end(&frame);
 }
 
 static int

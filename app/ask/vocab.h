@@ -45,13 +45,11 @@ struct vocab {
     unsigned seq; /* of the last frame; 0 before the first */
     vocab_on_frame on_frame;
     void *arg;
-    struct buf data; /* one frame's JSON; owned */
 };
 
 void vocab_init(struct vocab *vocab, enum vocab_words words,
                 const struct vocab_facts *facts, vocab_on_frame on_frame,
                 void *arg);
-void vocab_close(struct vocab *vocab);
 
 /* Appends the frames of one action: none, one or two.  -1 when out or memory
  * is full; then out is as it was. */

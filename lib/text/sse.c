@@ -264,22 +264,16 @@ is_one_line(const char *bytes, size_t len)
 }
 
 enum buf_status
-sse_append_event(struct buf *out, const char *id, const char *event,
-                 const char *data, size_t len)
+sse_begin_event(struct buf *out, const char *id, const char *event)
 {
-    const size_t before = out->len;
-    enum buf_status status;
-
     assert(is_one_line(id, strlen(id)));
     assert(is_one_line(event, strlen(event)));
-    assert(is_one_line(data, len));
+    return buf_printf(out, "id: %s\nevent: %s\ndata: ", id, event);
+}
 
-    status = buf_printf(out, "id: %s\nevent: %s\ndata: ", id, event);
-    if (status == BUF_OK)
-        status = buf_append(out, data, len);
-    if (status == BUF_OK)
-        status = buf_append_str(out, "\n\n");
-    if (status != BUF_OK)
-        buf_truncate(out, before);
-    return status;
+enum buf_status
+sse_end_event(struct buf *out, size_t data_at)
+{
+    assert(is_one_line(out->bytes + data_at, out->len - data_at));
+    return buf_append_str(out, "\n\n");
 }

@@ -81,11 +81,11 @@ int sse_parser_end(struct sse_parser *parser, struct err *err) ATTR_MUST_CHECK;
 /* Borrowed; may be empty. */
 const struct buf *sse_parser_raw_tail(const struct sse_parser *parser);
 
-/* Appends one whole frame, or nothing: id, event, one data line, blank line.
- * None of the three holds CR or LF (JSON on one line never does), which is
- * asserted. */
-enum buf_status sse_append_event(struct buf *out, const char *id,
-                                 const char *event, const char *data,
-                                 size_t len) ATTR_MUST_CHECK;
+/* One frame: id and event, then the caller appends one line of data, then its
+ * end.  data_at is where the data begins.  None of the three holds CR or LF
+ * (JSON on one line never does), which is asserted. */
+enum buf_status sse_begin_event(struct buf *out, const char *id,
+                                const char *event) ATTR_MUST_CHECK;
+enum buf_status sse_end_event(struct buf *out, size_t data_at) ATTR_MUST_CHECK;
 
 #endif

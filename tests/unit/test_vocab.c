@@ -66,7 +66,6 @@ tell(enum vocab_words words, struct turn_action action, struct buf *out)
     buf_init(out, 1024 * 1024);
     vocab_init(&vocab, words, &facts, note, NULL);
     assert_int_equal(vocab_tell(&vocab, &action, out), 0);
-    vocab_close(&vocab);
 }
 
 static void
@@ -351,7 +350,6 @@ test_a_frame_that_does_not_fit_leaves_nothing_behind(void **state)
     vocab_init(&vocab, VOCAB_BOTH, &facts, note, NULL);
     assert_int_equal(vocab_tell(&vocab, &action, &out), -1);
     assert_int_equal(out.len, 0);
-    vocab_close(&vocab);
     buf_close(&out);
 }
 
