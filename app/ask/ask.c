@@ -36,7 +36,8 @@ struct ask {
     struct clerk *clerk;
     struct privacy *privacy;
     struct arena arena; /* reset after each request */
-    struct buf body;
+    struct buf body;    /* kept, like the stream's, for the next request */
+    struct stream stream;
     bool is_sick; /* curl failed us: another process may do better */
 };
 
@@ -62,6 +63,7 @@ ask_new(const struct config *config, struct child *child, struct err *err)
     ask->child = child;
     arena_init(&ask->arena, ARENA_MAX_BYTES);
     buf_init(&ask->body, (size_t)config->max_body_bytes);
+    stream_init(&ask->stream);
     model_setup(config, &models);
     if ((ask->models = models_new(&models, err)) == NULL ||
         (ask->clerk = clerk_new(config->scribe_socket, err)) == NULL ||
@@ -80,6 +82,7 @@ ask_free(struct ask *ask)
     privacy_free(ask->privacy);
     clerk_free(ask->clerk);
     models_free(ask->models);
+    stream_close(&ask->stream);
     buf_close(&ask->body);
     arena_close(&ask->arena);
     free(ask);
@@ -325,7 +328,6 @@ run_close(struct run *run)
 {
     for (int role = 0; role < MODEL_ROLE_COUNT; role++)
         model_call_free(run->calls[role]);
-    vocab_close(&run->vocab);
     request_close(&run->request);
     buf_close(&run->query);
     buf_close(&run->context);
@@ -339,14 +341,13 @@ static void
 serve_run(struct visit *visit, struct run *run)
 {
     struct ask *ask = visit->ask;
-    struct stream stream;
     const struct turn_run_tools tools = { .models = ask->models,
                                           .clerk = ask->clerk,
                                           .child = ask->child,
                                           .arena = &ask->arena,
-                                          .stream = &stream };
+                                          .stream = &ask->stream };
 
-    stream_init(&stream, visit->gate);
+    stream_open(&ask->stream, visit->gate);
     board_set_job(ask->child->board, (size_t)ask->child->slot, &run->id);
     board_set_stage(ask->child->board, (size_t)ask->child->slot, BOARD_BUSY,
                     run->deadline_mono_ms);
@@ -364,7 +365,6 @@ serve_run(struct visit *visit, struct run *run)
                   "The record of a run could not be stored", RETRY_AFTER);
     }
     log_set_run(NULL);
-    stream_close(&stream);
 }
 
 static void

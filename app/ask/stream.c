@@ -12,10 +12,19 @@
 static const char heartbeat[] = ": hb\n\n";
 
 void
-stream_init(struct stream *stream, struct fcgi *gate)
+stream_init(struct stream *stream)
 {
-    *stream = (struct stream){ .gate = gate };
+    *stream = (struct stream){ .gate = NULL };
     buf_init(&stream->out, OUT_MAX_BYTES);
+}
+
+void
+stream_open(struct stream *stream, struct fcgi *gate)
+{
+    stream->gate = gate;
+    stream->last_write_mono_ms = 0;
+    stream->broken = false;
+    buf_shrink(&stream->out, KEEP_BYTES);
 }
 
 void

@@ -1,6 +1,10 @@
 /*
  * stream - the client's end of a run: headers, frames, heartbeats.
  *
+ *     stream_init(&stream);               once per worker
+ *     stream_open(&stream, gate);         per run, in place of the one before
+ *     stream_close(&stream);
+ *
  * A write that fails means the client has left; the stream remembers it and
  * the rest goes nowhere.
  */
@@ -15,12 +19,13 @@
 
 struct stream {
     struct fcgi *gate; /* borrowed */
-    struct buf out;    /* frames on their way; owned */
+    struct buf out;    /* frames on their way; owned, and kept for the next */
     int64_t last_write_mono_ms;
     bool broken;
 };
 
-void stream_init(struct stream *stream, struct fcgi *gate);
+void stream_init(struct stream *stream);
+void stream_open(struct stream *stream, struct fcgi *gate);
 void stream_close(struct stream *stream);
 
 /* Headers and a first comment, in one flush: Apache holds headers back until a

@@ -337,7 +337,8 @@ world_begin(const struct world_script *told)
     arena_init(&arena, ARENA_BYTES);
     while (world_script->no_room && arena_alloc(&arena, 1) != NULL)
         continue;
-    stream_init(&world.stream, &world_gate);
+    stream_init(&world.stream);
+    stream_open(&world.stream, &world_gate);
     if (world_script->out_max_bytes > 0)
         buf_init(&world.stream.out, world_script->out_max_bytes);
     set_up_config(&world.config);
@@ -356,7 +357,6 @@ world_end(void)
         model_call_free(world_calls[role]);
     for (int kind = 0; kind < ENTRY_KIND_COUNT; kind++)
         json_decref(world.facts[kind]);
-    vocab_close(&world.run.vocab);
     stream_close(&world.stream);
     buf_close(&world.run.query);
     arena_close(&arena);
