@@ -2,7 +2,9 @@
  * child.c - see child.h.
  *
  * Two epoll sets: wake_fd holds the signal pipe and the master's life pipe and
- * is what child_fd() shows; accept_fd holds wake_fd and the listener.
+ * is what child_fd() shows; accept_fd holds both and the listener.  It does not
+ * hold wake_fd in their place: the life pipe is everybody's, and the kernel
+ * takes at most 500 sets that hold a set that holds the same file.
  *
  * That the master has died is told twice.  End of file on the life pipe wakes
  * whoever waits; the parent-death signal starts the orphan's timer even when
@@ -128,8 +130,9 @@ note_master_gone(struct child_private *own)
 {
     log_warn("master_gone", "the master is gone, leaving within %d ms",
              CHILD_ORPHAN_MS);
-    /* End of file stays for ever: out of the set, or every wait would spin. */
+    /* End of file stays for ever: out of the sets, or every wait would spin. */
     epoll_ctl(own->wake_fd, EPOLL_CTL_DEL, own->wiring->life_fd, NULL);
+    epoll_ctl(own->accept_fd, EPOLL_CTL_DEL, own->wiring->life_fd, NULL);
     own->should_leave = true;
     own->should_hurry = true;
     orphan_start_timer();
@@ -228,8 +231,8 @@ has_done_enough(struct child *child)
 static bool
 wait_for_caller(struct child *child)
 {
-    struct epoll_event events[2];
-    const int count = epoll_wait(child->private->accept_fd, events, 2, -1);
+    struct epoll_event events[3];
+    const int count = epoll_wait(child->private->accept_fd, events, 3, -1);
 
     for (int i = 0; i < count; i++)
         if (events[i].data.fd == child->listen_fd)
@@ -307,23 +310,32 @@ open_signals(struct err *err)
     return 0;
 }
 
+/* A set in which the master is heard; -1 when there can be none. */
+static int
+open_set(const struct child *child, struct err *err)
+{
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+
+    if (epoll_fd == -1)
+        return err_set_errno(err, ERR_SYSTEM, "epoll_create1");
+    if (watch(epoll_fd, sig_fd(), EPOLLIN, err) == -1 ||
+        watch(epoll_fd, child->private->wiring->life_fd, EPOLLIN, err) == -1)
+        fd_close(&epoll_fd);
+    return epoll_fd;
+}
+
 static int
 open_sets(struct child *child, struct err *err)
 {
     struct child_private *own = child->private;
 
-    own->wake_fd = epoll_create1(EPOLL_CLOEXEC);
+    own->wake_fd = open_set(child, err);
     if (own->wake_fd == -1)
-        return err_set_errno(err, ERR_SYSTEM, "epoll_create1");
-    if (watch(own->wake_fd, sig_fd(), EPOLLIN, err) == -1 ||
-        watch(own->wake_fd, own->wiring->life_fd, EPOLLIN, err) == -1)
         return -1;
     if (child->listen_fd == -1)
         return 0;
-    own->accept_fd = epoll_create1(EPOLL_CLOEXEC);
+    own->accept_fd = open_set(child, err);
     if (own->accept_fd == -1)
-        return err_set_errno(err, ERR_SYSTEM, "epoll_create1");
-    if (watch(own->accept_fd, own->wake_fd, EPOLLIN, err) == -1)
         return -1;
     return watch(own->accept_fd, child->listen_fd, EPOLLIN | EPOLLEXCLUSIVE,
                  err);
