@@ -28,9 +28,9 @@ HISTORY = int(os.environ.get("BENCH_HISTORY", "1000000"))
 
 # Each with the seconds that it may take.
 SECTIONS = {
-    "rates": (measures.rates, 240),
+    "rates": (measures.rates, 260),
     "latency": (measures.latency, 150),
-    "crowd": (measures.crowd, 180),
+    "crowd": (measures.crowd, 150),
     "settings": (measures.settings, 90),
     "callers": (measures.callers, 60),
     "sizes": (measures.sizes, 60),

@@ -42,68 +42,78 @@ def verify(stack, *options):
         env=stack.tandem_environment())
 
 
+class Template:
+    """One entry of the ledger, to be written again with other marks."""
+
+    MARKS = ("idx", "recorded_at", "run_id", "sha256", "started_at")
+
+    def __init__(self, db, kind, **changed):
+        self.names = [name for _, name, *_ in
+                      db.execute("PRAGMA table_info(entry)")]
+        self.row = dict(zip(self.names, db.execute(
+            "SELECT * FROM entry WHERE kind = ? LIMIT 1", (kind,)).fetchone()))
+        body = {**json.loads(self.row["body"]), **changed}
+        for name in self.MARKS:
+            if body.get(name) is not None:
+                body[name] = f"@{name}@"
+        text = json.dumps(body, sort_keys=True, ensure_ascii=False,
+                          separators=(",", ":")).replace("%", "%%")
+        for name in self.MARKS:
+            text = text.replace(f"@{name}@", f"%({name})s")
+        self.text = text.replace('"%(idx)s"', "%(idx)s")
+        self.row["log_id"] = body["log_id"]
+
+    def entry(self, idx, now_us, run_id, sha256=""):
+        now = utc(now_us)
+        body = self.text % {"idx": idx, "recorded_at": now, "run_id": run_id,
+                            "sha256": sha256, "started_at": now}
+        new = {**self.row, "idx": idx, "run_id": run_id, "body": body,
+               "recorded_at": now_us, "leaf_hash": hashlib.sha256(
+                   b"\0" + body.encode()).digest()}
+        if self.row["started_at"] is not None:
+            new["started_at"] = now_us
+        return [new[name] for name in self.names]
+
+
 class Copies:
     """Entries of a new log after the last one of the ledger."""
 
     def __init__(self, db, head):
+        log_id = str(uuid.uuid4())
+        content = [{"cleaned": False, "len": len(TEXT.encode()),
+                    "part": "query", "sha256": "@sha256@"}]
         self.db = db
-        self.log_id = str(uuid.uuid4())
-        self.head = head  # of the log before
-        self.idx = 0
-        self.now_us = time.time_ns() // 1000 - 10**10
-        self.names = [name for _, name, *_ in
-                      db.execute("PRAGMA table_info(entry)")]
-        self.opened = self._template("log_opened")
-        self.accepted = self._template("accepted")
-        self.finished = self._template("finished")
-
-    def _template(self, kind):
-        values = self.db.execute(
-            "SELECT * FROM entry WHERE kind = ? LIMIT 1", (kind,)).fetchone()
-        return dict(zip(self.names, values))
-
-    def entry(self, template, run_id, content, **more):
-        """A row as the template's, but for what makes it another."""
-        body = json.loads(template["body"])
-        body.update(log_id=self.log_id, idx=self.idx, run_id=run_id,
-                    recorded_at=utc(self.now_us), content=content, **more)
-        new = {**template, "log_id": self.log_id, "idx": self.idx,
-               "run_id": run_id, "recorded_at": self.now_us}
-        if "started_at" in body:
-            body["started_at"] = utc(self.now_us)
-            new["started_at"] = self.now_us
-        new["body"] = json.dumps(body, sort_keys=True, ensure_ascii=False,
-                                 separators=(",", ":"))
-        new["leaf_hash"] = hashlib.sha256(
-            b"\0" + new["body"].encode()).digest()
-        self.idx += 1
-        self.now_us += 500
-        return [new[name] for name in self.names]
+        self.texts = []
+        self.opened = Template(db, "log_opened", log_id=log_id, previous=head)
+        self.accepted = Template(db, "accepted", log_id=log_id,
+                                 content=content)
+        self.finished = Template(db, "finished", log_id=log_id, content=[])
 
     def rows(self, count):
-        yield self.entry(self.opened, None, [], previous=self.head)
-        for _ in range((count - 1) // 2):
+        now_us = time.time_ns() // 1000 - 10**10
+        yield self.opened.entry(0, now_us, None)
+        for idx in range(1, count - 1, 2):
             run_id = str(uuid.uuid4())
             salt = os.urandom(32)
-            text = TEXT.encode()
             self.texts.append((run_id, "query", salt, TEXT))
-            yield self.entry(self.accepted, run_id, [{
-                "cleaned": False, "len": len(text), "part": "query",
-                "sha256": hashlib.sha256(b"\3" + salt + text).hexdigest()}])
-            yield self.entry(self.finished, run_id, [])
+            yield self.accepted.entry(
+                idx, now_us + idx * 500, run_id,
+                hashlib.sha256(b"\3" + salt + TEXT.encode()).hexdigest())
+            yield self.finished.entry(idx + 1, now_us + idx * 500 + 200,
+                                      run_id)
 
     def write(self, count):
-        """Triggers would only find what is not there."""
+        """Without triggers, which would only find what is not there."""
         triggers = self.db.execute(
             "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
         ).fetchall()
-        self.texts = []
         self.db.execute("PRAGMA synchronous = OFF")
+        self.db.execute("PRAGMA cache_size = -400000")
         for name, _ in triggers:
             self.db.execute(f"DROP TRIGGER {name}")
         self.db.executemany(
-            f"INSERT INTO entry VALUES ({','.join('?' * len(self.names))})",
-            self.rows(count))
+            "INSERT INTO entry VALUES "
+            f"({','.join('?' * len(self.opened.names))})", self.rows(count))
         self.db.executemany("INSERT INTO content VALUES (?, ?, ?, ?)",
                             self.texts)
         for _, sql in triggers:

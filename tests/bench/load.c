@@ -165,6 +165,12 @@ ask_whoever_is_due(struct load *load, int64_t now_us)
 
 /* ---- answers ------------------------------------------------------------- */
 
+static bool
+wants_events(const struct plan *plan)
+{
+    return plan->post != NULL && !plan->is_plain;
+}
+
 static void
 note_events(struct load *load, const struct caller *caller)
 {
@@ -198,7 +204,7 @@ static bool
 is_right(const struct load *load, const struct answer *answer)
 {
     return answer->status == 200 &&
-           (load->plan->post == NULL ||
+           (!wants_events(load->plan) ||
             (answer->at_us[ANSWER_FINAL] != 0 && answer->is_committed &&
              answer->at_us[ANSWER_ERROR] == 0));
 }
@@ -211,7 +217,7 @@ answered(struct load *load, struct caller *caller, int64_t now_us)
     } else {
         load->answers++;
         samples_note(&load->total, now_us - caller->due_us);
-        if (load->plan->post != NULL)
+        if (wants_events(load->plan))
             note_events(load, caller);
     }
     if (load->each != NULL)

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import time
 
-from tandem import session_of
+from tandem import processes, session_of
 
 TICKS = os.sysconf("SC_CLK_TCK")
 CALLERS_MAX = 2000
@@ -95,6 +95,13 @@ def cpu_of_session(pid):
     """Of what was started as pid, and of all it started."""
     return cpu_of(pid, reaped=True) + sum(
         cpu_of(other) for other in session_of(pid) if other != pid)
+
+
+def cpu_of_family(pid):
+    """Of a process and its living and dead children."""
+    return cpu_of(pid, reaped=True) + sum(
+        cpu_of(child) for child, (_, _, parent, _) in processes().items()
+        if parent == pid)
 
 
 def memory_kb(pids):

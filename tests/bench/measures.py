@@ -75,9 +75,8 @@ def ratio(results, floors, key="per_second"):
 
 # ---- rates -------------------------------------------------------------------
 
-def _rates_on(ledger, tell, turns, seconds):
-    wanted = [(kind, callers) for callers in CALLERS
-              for kind in ("file", *FLOORS, "tandem")]
+def _rates_on(ledger, kinds, tell, turns, seconds):
+    wanted = [(kind, callers) for callers in CALLERS for kind in kinds]
     wanted.append(("tandem", CROWDED))
     found = {key: [] for key in wanted}
     with World(ledger, floor=True) as world:
@@ -89,22 +88,25 @@ def _rates_on(ledger, tell, turns, seconds):
                 found[kind, callers].append(
                     world.tandem_load(callers, seconds) if kind == "tandem"
                     else world.floor_load(kind, callers, seconds))
+        for _ in range(20):  # so that each control worker has read once
+            world.stack.control("/api/experiments")
         connections = world.ledger.connections(world.stack)
     rows = []
     for (kind, callers), results in found.items():
         rows.append({**row(kind, callers, results), "ledger": ledger})
         if kind == "tandem" and callers in CALLERS:
             rows[-1]["of_shape"] = ratio(results, found["shape", callers])
-            rows[-1]["of_file"] = ratio(results, found["file", callers])
     return rows, connections
 
 
 def rates(tell, ledgers, turns=TURNS, seconds=SECONDS):
     """Answers a second with instant models, beside the floor."""
     data = {"rows": [], "database_connections": {}, "commits": []}
+    kinds = ("file", *FLOORS, "tandem")
     for ledger in ledgers:
         data["commits"] += commits(tell, ledger)
-        found, connections = _rates_on(ledger, tell, turns, seconds)
+        found, connections = _rates_on(ledger, kinds, tell, turns, seconds)
+        kinds = ("shape", "tandem")  # the others know no ledger
         data["rows"] += found
         data["database_connections"][ledger] = connections
     return data
@@ -117,7 +119,8 @@ def commits(tell, ledger, seconds=2):
         for runs in (1, 16):
             tell(f"{ledger}: bare commits of {runs}")
             done = subprocess.run(
-                [PROGRAMS / "floor", "commit", world.ledger.place,
+                [PROGRAMS / "floor", "commit",
+                 world.ledger.place(world.stack.folder),
                  str(seconds), str(runs)], check=True, text=True,
                 stdout=subprocess.PIPE)
             found.append({"ledger": ledger, **json.loads(done.stdout)})

@@ -17,6 +17,7 @@ const char plan_usage[] =
     "  --callers N         connections (1)\n"
     "  --seconds N         ask for so long (5)\n"
     "  --post TEXT         POST this JSON; the answer must be a whole stream\n"
+    "  --plain             any answer of status 200 will do\n"
     "  --header LINE       one more line for the request\n"
     "  --rate N            open loop: N questions a second\n"
     "  --ramp-ms N         let callers begin one after the other (0)\n"
@@ -43,6 +44,9 @@ take_option(struct plan *plan, int option, const char *value)
     case 'p':
         plan->post = value;
         return 0;
+    case 'a':
+        plan->is_plain = true;
+        return 0;
     case 'h':
         plan->header = value;
         return 0;
@@ -65,6 +69,7 @@ plan_parse(struct plan *plan, int argc, char **argv)
         { "leave-after-ms", required_argument, NULL, 'l' },
         { "sip", required_argument, NULL, 'i' },
         { "post", required_argument, NULL, 'p' },
+        { "plain", no_argument, NULL, 'a' },
         { "header", required_argument, NULL, 'h' },
         { "each", required_argument, NULL, 'e' },
         { NULL, 0, NULL, 0 },

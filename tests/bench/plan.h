@@ -4,6 +4,7 @@
 #ifndef BENCH_PLAN_H
 #define BENCH_PLAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 extern const char plan_usage[];
@@ -13,6 +14,7 @@ struct plan {
     uint16_t port;
     const char *path;
     const char *post;
+    bool is_plain;
     const char *header;
     const char *each;
     int64_t callers;

@@ -14,6 +14,7 @@ import signal
 import subprocess
 
 import machine
+from database import Cluster
 from tandem import (BUILD, QUERY, ROOT, Process, Stack, free_port, program,
                     session_of, wait_until)
 
@@ -35,10 +36,7 @@ FLOORS = ("hello", "calls", "shape")
 class Sqlite:
     """The embedded ledger."""
 
-    name = "SQLite"
-
-    def __init__(self, folder):
-        self.place = str(folder / "floor.db")
+    database = None
 
     def __enter__(self):
         return self
@@ -46,8 +44,9 @@ class Sqlite:
     def __exit__(self, *_):
         pass
 
-    def env(self):
-        return {}
+    def place(self, folder):
+        """Of the floor's rows; see store.h."""
+        return str(folder / "floor.db")
 
     def cpu_seconds(self):
         return 0.0  # it is part of the scribe
@@ -65,7 +64,34 @@ def has_open(pid, path):
     return False
 
 
-LEDGERS = {"sqlite": Sqlite}
+class Postgres:
+    """A cluster of its own, with the schema that DBAs deploy."""
+
+    def __init__(self):
+        self.database = Cluster()
+
+    def __enter__(self):
+        self.database.__enter__()
+        self.database.deploy()
+        return self
+
+    def __exit__(self, *exception):
+        self.database.__exit__(*exception)
+
+    def place(self, _folder):
+        return (f"postgresql:///postgres?host={self.database.folder}"
+                "&user=super")
+
+    def cpu_seconds(self):
+        return machine.cpu_of_family(self.database.postmaster())
+
+    def connections(self, _stack):
+        return int(self.database.psql(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE usename IN ('scribe', 'auditor')"))
+
+
+LEDGERS = {"sqlite": Sqlite, "postgresql": Postgres}
 
 
 # ---- the floor ---------------------------------------------------------------
@@ -73,14 +99,14 @@ LEDGERS = {"sqlite": Sqlite}
 class Floor:
     """lighttpd with a small file, and with FastCGI servers of our own."""
 
-    def __init__(self, folder, sim_port, ledger, workers=FLOOR_WORKERS):
+    def __init__(self, folder, sim_port, place, workers=FLOOR_WORKERS):
         self.folder = folder
         self.port = free_port()
         self.processes = {}
         folder.mkdir()
         (folder / "hello.txt").write_text("A small file to set the floor.\n")
         arguments = {"hello": [], "calls": [sim_port],
-                     "shape": [sim_port, ledger.place]}
+                     "shape": [sim_port, place]}
         for kind in FLOORS:
             self._start(kind, [PROGRAMS / "floor", kind, folder / f"{kind}.sock",
                                workers, *arguments[kind]])
@@ -133,11 +159,13 @@ class Floor:
 # ---- load --------------------------------------------------------------------
 
 def load_command(port, path, **options):
-    """callers=8 becomes --callers 8; those that are None are left out."""
+    """callers=8 becomes --callers 8, plain=True becomes --plain; those that
+    are None or False are left out."""
     command = [PROGRAMS / "load"]
     for name, value in options.items():
-        if value is not None:
-            command += [f"--{name.replace('_', '-')}", value]
+        if value is not None and value is not False:
+            command.append(f"--{name.replace('_', '-')}")
+            command += [value] if value is not True else []
     return [str(part) for part in command + [port, path]]
 
 
@@ -183,17 +211,15 @@ class World:
 
     def __enter__(self):
         with contextlib.ExitStack() as exits:
-            stack = Stack(env=self.env, start=False)
-            self.ledger = exits.enter_context(
-                LEDGERS[self.ledger_kind](stack.folder))
-            stack.env.update(self.ledger.env())
-            self.stack = exits.enter_context(stack)
-            stack.start()
+            self.ledger = exits.enter_context(LEDGERS[self.ledger_kind]())
+            self.stack = stack = exits.enter_context(
+                Stack(env=self.env, database=self.ledger.database))
             wait_until(lambda: len(stack.workers("stream")) >= self.workers,
                        WORKERS_START_S, "all workers")
             if self.floor_workers:
                 self.floor = Floor(stack.folder / "floor",
-                                   stack.sim_address[1], self.ledger,
+                                   stack.sim_address[1],
+                                   self.ledger.place(stack.folder),
                                    self.floor_workers)
                 exits.callback(self.floor.stop)
             self.models()
@@ -215,7 +241,7 @@ class World:
         post = self.body if kind in ("calls", "shape") else None
         before = self.cpu_seconds(kind)
         result = load(self.floor.port, path, callers=callers, seconds=seconds,
-                      post=post)
+                      post=post, plain=kind == "calls")
         self._note_cpu(result, before, kind)
         return result
 
