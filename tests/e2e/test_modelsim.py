@@ -641,6 +641,16 @@ def test_nearer_settings_win():
         assert sim.ask(FLASH, prompt(), "").text() == "flag"
 
 
+def test_a_text_tells_when_it_was_sent(sim):
+    began = time.monotonic_ns() // 1000
+    words = prompt("[[sim delay_ms=20 chunks=1 "
+                   "text=so%20it%20is,%20at%20{{sent_mono_us}}!]]")
+    text = sim.ask(FLASH, words, "").text()
+    sent = re.fullmatch(r"so it is, at (\d{16})!", text)
+    assert sent, text
+    assert began + 20000 <= int(sent[1]) <= time.monotonic_ns() // 1000
+
+
 def test_a_prefix_speaks_to_one_role_only(sim):
     words = prompt("[[sim delay_ms=0 flash.text=F pro.text=P]]")
     assert sim.ask(FLASH, words, "").text() == "F"
