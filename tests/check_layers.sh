@@ -34,7 +34,7 @@ BEGIN {
     allow("ask", lib " app guard model ledger")
     allow("control", lib " app guard model ledger")
     allow("tandemd", lib " app guard model ledger ask control")
-    allow("tandemctl", lib " app ledger")
+    allow("tandemctl", lib " app ledger model")
     allow("modelsim", lib)
     home("curl/curl.h", "lib/client/http.c")
     home("sqlite3.h", "lib/client/lite.c")
