@@ -237,6 +237,8 @@ look_at_models(struct drive *drive)
     struct run *run = drive->run;
 
     for (int role = 0; role < MODEL_ROLE_COUNT; role++) {
+        if (drive->tools->stream->broken)
+            return; /* that comes first: the client cannot be told any more */
         if (run->turn.outcome[role] != MODEL_PENDING ||
             run->turn.cancelled[role] != TURN_NOT_CANCELLED ||
             run->calls[role] == NULL || !model_call_is_done(run->calls[role]))
