@@ -88,6 +88,10 @@ static const struct conf_option options[] = {
     TEXT("SOCKET_USERS", socket_users, "www-data",
          "Users besides root and ourselves who may connect, by comma"),
 
+    { "INSTANCE_NAME", CONF_STRING, AT(instance_name), "", 0, 200, NULL,
+      CONF_NEEDS_RESTART,
+      "Name of this Tandem in the ledger, like no other's in the same database; "
+      "empty: the host's name" },
     { "AUDIT_POLICY", CONF_CHOICE, AT(audit_policy), "spool", 0, 0,
       audit_words, CONF_NEEDS_RESTART,
       "While the database is away: spool records on this host's disk, or stay "
@@ -108,7 +112,7 @@ static const struct conf_option options[] = {
     { "CHECKPOINT_NAME", CONF_STRING, AT(checkpoint_name), "", 0, 200, NULL,
       CONF_NEEDS_RESTART,
       "Name of that key and of this ledger's logs, without blanks and plus "
-      "signs; empty: the host's name" },
+      "signs; empty: as INSTANCE_NAME" },
     { "CHECKPOINT_FILE", CONF_STRING, AT(checkpoint_file), "", 0,
       TEXT_MAX_BYTES, NULL, CONF_NEEDS_RESTART,
       "Checkpoints are appended to this file, best on another disk or host; "

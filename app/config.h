@@ -59,6 +59,7 @@ struct config {
     const char *socket_users;
 
     /* the record */
+    const char *instance_name;
     int audit_policy; /* enum config_audit */
     const char *spool_dir;
     int64_t spool_max_bytes;

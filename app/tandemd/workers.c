@@ -211,13 +211,19 @@ scribe_metrics(void)
     };
 }
 
+static const char *
+first_set(const char *own, const char *otherwise)
+{
+    return own[0] != '\0' ? own : otherwise;
+}
+
 int
 workers_scribe(struct child *child)
 {
     const struct generation *generation = child->config;
     const struct config *settings = generation->config;
     char host[HOST_NAME_LEN] = "unknown";
-    const bool named = settings->checkpoint_name[0] != '\0';
+    const char *instance = first_set(settings->instance_name, host);
     const struct scribe_config config = {
         .listen_fd = child->listen_fd,
         .store = { .path = generation->ledger_path,
@@ -227,9 +233,9 @@ workers_scribe(struct child *child)
                    .max_bytes = settings->spool_max_bytes,
                    .reserve_bytes = settings->spool_reserve_bytes },
         .closed = settings->audit_policy == CONFIG_AUDIT_CLOSED,
-        .host = host,
+        .host = instance,
         .signer = { .key_file = generation->checkpoint_key_path,
-                    .name = named ? settings->checkpoint_name : host,
+                    .name = first_set(settings->checkpoint_name, instance),
                     .file = generation->checkpoint_path,
                     .interval_ms = settings->checkpoint_ms,
                     .metrics = metrics_counters(),

@@ -275,6 +275,7 @@ class Stack:
         return self._environment(**{
             "SOCKET_GROUP": "www-data" if as_www_data else "",
             "STATE_DIR": str(self.folder / "state"),
+            "INSTANCE_NAME": self.folder.name,
             "STREAM_SOCKET": str(self.folder / "stream.sock"),
             "CONTROL_SOCKET": str(self.folder / "control.sock"),
             "SCRIBE_SOCKET": str(self.folder / "scribe.sock"),
@@ -489,7 +490,9 @@ class Stack:
         assert not reports, reports
 
     def check_ledger(self):
-        result = self.tandemctl("verify")
+        where = ["--ledger", self.database.url("auditor")] \
+            if self.database else []
+        result = self.tandemctl("verify", *where)
         assert result.returncode == 0, result
         assert self.ledger.unpaired() == []
         assert self.ledger.gaps() == []
