@@ -31,6 +31,7 @@ SECTIONS = {
     "rates": (measures.rates, 260),
     "latency": (measures.latency, 150),
     "crowd": (measures.crowd, 150),
+    "tls": (measures.tls, 60),
     "settings": (measures.settings, 90),
     "callers": (measures.callers, 60),
     "sizes": (measures.sizes, 60),

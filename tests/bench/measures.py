@@ -5,11 +5,14 @@ the same turn: what else the machine does meanwhile strikes both.
 """
 
 import json
+import pathlib
 import statistics
 import subprocess
+import tempfile
 
 import history
 from tandem import QUERY, wait_until
+from tlsfront import TlsFront
 from world import (FLOORS, PROGRAMS, World, has_strace, load_command,
                    syscalls_of)
 
@@ -201,6 +204,27 @@ def crowd(tell, ledgers, seconds=6):
                 "health": row("health", 4, [json.loads(told)]),
                 "memory_kb": memory(world, CROWD, never_used)}
     return data
+
+
+TLS_WORKERS = 100
+
+
+def tls(tell, ledgers):
+    """What a worker owns when its models are reached by TLS, as real ones."""
+    with tempfile.TemporaryDirectory(prefix="td-") as folder, \
+            TlsFront(pathlib.Path(folder)) as front, \
+            World(ledgers[0], workers=TLS_WORKERS, env=front.env()) as world:
+        front.target = world.stack.sim_address
+        never_used = world.memory("stream")
+        tell(f"memory of {TLS_WORKERS} busy workers")
+        told = memory(world, TLS_WORKERS, never_used)
+        tell("the same again, on kept connections")
+        opened = front.connections
+        world.models()
+        world.tandem_load(TLS_WORKERS, 2)
+        return {"memory_kb": told, "connections": opened,
+                "connections_again": front.connections - opened,
+                "resumed": front.resumed}
 
 
 # ---- settings ----------------------------------------------------------------

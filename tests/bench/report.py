@@ -81,6 +81,15 @@ def latency(data):
                   "final to done ms", "CPU us"), rows)
 
 
+def memory_rows(told):
+    return [(who.replace("_", " "), kb["processes"], mib(kb["pss"]),
+             mib(kb["private"]), mib(kb["pss_sum"]))
+            for who, kb in told.items() if who != "callers"]
+
+
+MEMORY = ("processes", "PSS MiB each", "private MiB each", "PSS MiB in all")
+
+
 def crowd(data):
     rows, memory = [], []
     for ledger, told in data.items():
@@ -90,15 +99,17 @@ def crowd(data):
                      ms_ranks(streams["final_added_us"]),
                      ms_ranks(streams["final_to_done_us"]),
                      ms_ranks(told["health"]["total_us"])))
-        for who, kb in told["memory_kb"].items():
-            if who != "callers":
-                memory.append((ledger, who.replace("_", " "), kb["processes"],
-                               mib(kb["pss"]), mib(kb["private"]),
-                               mib(kb["pss_sum"])))
+        memory += [(ledger, *row) for row in memory_rows(told["memory_kb"])]
     return (table(("ledger", "streams", "/s", "errors", "final added ms",
                    "final to done ms", "health ms"), rows)
-            + "\n" + table(("ledger", "memory", "processes", "PSS MiB each",
-                            "private MiB each", "PSS MiB in all"), memory))
+            + "\n" + table(("ledger", "memory", *MEMORY), memory))
+
+
+def tls(data):
+    return (table(("memory", *MEMORY), memory_rows(data["memory_kb"]))
+            + f"\nTLS connections: {data['connections']}; "
+            f"{data['connections_again']} more for 2 s of streams afterwards; "
+            f"{data['resumed']} sessions resumed.\n")
 
 
 def settings(data):
@@ -148,6 +159,7 @@ SECTIONS = {
     "rates": ("Rates", rates),
     "latency": ("Latency", latency),
     "crowd": ("A crowd", crowd),
+    "tls": ("TLS to the models", tls),
     "settings": ("Settings", settings),
     "callers": ("Hard callers", callers),
     "sizes": ("Long answers", sizes),
