@@ -166,7 +166,8 @@ keep(struct signer *signer, const struct checkpoint *checkpoint)
     }
     err = (struct err){ 0 };
     if (give_to_ledger(signer, checkpoint, &err) == -1) {
-        log_error("checkpoint_not_kept", "where=ledger reason=%s", err.text);
+        /* It is tried again soon; the ledger's own trouble is told as such. */
+        log_warn("checkpoint_not_kept", "where=ledger reason=%s", err.text);
         kept = false;
     }
     return kept;

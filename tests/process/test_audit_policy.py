@@ -34,6 +34,7 @@ def test_closed_refuses_instead_of_spooling():
             assert stack.control("/readyz").status == 503
             spool = stack.folder / "state" / "spool" / "new"
             assert not list(spool.iterdir())
+        assert stack.tandemctl("spool", "drain").returncode == 0  # try now
         wait_until(lambda: stack.control("/readyz").status == 200, 90,
                    "the ledger to be back")
         after = stack.ask(sim=FAST).data("done")
