@@ -104,17 +104,28 @@ async def call(address):
 
 
 class Load:
-    """`count` runs from `at_once` callers, in the background."""
+    """`count` runs from `at_once` callers, in the background; no more than
+    `rate` begin in a second, 0: as many as can."""
 
-    def __init__(self, address, count, at_once):
+    def __init__(self, address, count, at_once, rate=0):
         self.address = address
         self.left = count
         self.at_once = at_once
+        self.pause = 1 / rate if rate else 0
+        self.next_at = 0
         self.runs = []
+
+    async def _turn(self):
+        """Waits for this caller's turn to begin."""
+        now = time.monotonic()
+        at = max(now, self.next_at)
+        self.next_at = at + self.pause
+        await asyncio.sleep(at - now)
 
     async def _caller(self):
         while self.left > 0:
             self.left -= 1
+            await self._turn()
             run = await call(self.address)
             self.runs.append(run)
             if run.status == 503:
@@ -433,7 +444,7 @@ async def lose_database(away, load, runs_before, away_s):
 
 
 async def send(stack, away, options):
-    load = Load(stack.address, options.runs, options.at_once)
+    load = Load(stack.address, options.runs, options.at_once, options.rate)
     outage = asyncio.create_task(
         lose_database(away, load, options.runs // 3, options.away))
     await load.finish()
@@ -474,6 +485,8 @@ def main():
     parser.add_argument("--at-once", type=int, default=100)
     parser.add_argument("--away", type=float, default=6,
                         help="seconds without the database")
+    parser.add_argument("--rate", type=float, default=0,
+                        help="runs a second; 0: as many as can")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
