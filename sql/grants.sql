@@ -17,8 +17,8 @@ SET LOCAL ROLE tandem_owner;
 
 DO $guard$
 BEGIN
-    IF to_regclass('tandem.checkpoint') IS NULL THEN
-        RAISE EXCEPTION 'tandem: grants.sql needs step 0008_checkpoint '
+    IF to_regclass('tandem.key_claim') IS NULL THEN
+        RAISE EXCEPTION 'tandem: grants.sql needs step 0009_idempotency '
             'first' USING ERRCODE = 'TD004';
     END IF;
 END
@@ -72,7 +72,8 @@ GRANT INSERT ON tandem.entry, tandem.content, tandem.checkpoint
     TO tandem_writer;
 GRANT EXECUTE ON FUNCTION tandem.scribe_find(uuid, text),
     tandem.scribe_body(uuid, text), tandem.scribe_last_log(text, uuid),
-    tandem.scribe_leaves(uuid, bigint, integer), tandem.scribe_open_runs(text)
+    tandem.scribe_leaves(uuid, bigint, integer), tandem.scribe_open_runs(text),
+    tandem.scribe_find_key(text, timestamptz)
     TO tandem_writer;
 
 -- reader: facts, and runs without their texts.

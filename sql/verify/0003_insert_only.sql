@@ -36,7 +36,11 @@ BEGIN
         FROM pg_partition_tree('tandem.entry')
         UNION ALL
         SELECT relid, 'claim_run', 'claim_run', 'O', 1 + 4
-        FROM pg_partition_tree('tandem.entry')),
+        FROM pg_partition_tree('tandem.entry')
+        UNION ALL
+        SELECT relid, 'claim_key', 'claim_key', 'O', 1 + 4
+        FROM pg_partition_tree('tandem.entry')
+        WHERE to_regclass('tandem.key_claim') IS NOT NULL),
     found (relation, name, guard, mode, type) AS (
         SELECT tgrelid, tgname::text, proname::text, tgenabled::text,
                tgtype::integer

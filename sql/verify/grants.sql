@@ -23,6 +23,8 @@ BEGIN
         ('tandem_writer', 'EXECUTE', 'scribe_last_log(text,uuid)'),
         ('tandem_writer', 'EXECUTE', 'scribe_leaves(uuid,bigint,integer)'),
         ('tandem_writer', 'EXECUTE', 'scribe_open_runs(text)'),
+        ('tandem_writer', 'EXECUTE',
+         'scribe_find_key(text,timestamp with time zone)'),
 
         ('tandem_reader', 'USAGE', 'schema tandem'),
         ('tandem_reader', 'SELECT', 'schema_version'),

@@ -322,6 +322,8 @@ check_verify_notices() {
 }
 
 check_revert_with_rows() {
+    succeeds "revert of 0009_idempotency keeps the rows" \
+        script by_psql revert/0009_idempotency.sql
     count=$(as_super -d by_psql -c "SELECT count(*) FROM tandem.checkpoint")
     refuses "checkpoints are not dropped by slip" "confirm_data_loss=$count" \
         script by_psql revert/0008_checkpoint.sql
@@ -352,7 +354,7 @@ check_revert_with_rows() {
     succeeds "the steps go back in over rows" \
         each by_psql deploy "$(echo "$steps" | tail -n +4)"
     succeeds "and the ledger verifies" each by_psql verify "$steps"
-    each by_psql revert "$(echo "$steps_back" | head -n 5)"
+    each by_psql revert "$(echo "$steps_back" | head -n 6)"
     refuses "nor with a wrong count" "confirm_data_loss=$rows" script by_psql \
         revert/0003_insert_only.sql -v confirm_data_loss=$((rows - 1))
     succeeds "with the right count it is" script by_psql \
@@ -381,7 +383,7 @@ else
     check_way_back
     check_sqitch
     succeeds "the helpers" as_super -d by_psql -f "$sql/tests/helpers.sql"
-    for file in writing scribe grants insert_only partitions view; do
+    for file in writing scribe keys grants insert_only partitions view; do
         check_file "$file"
     done
     check_login
