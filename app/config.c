@@ -104,6 +104,8 @@ static const struct conf_option options[] = {
           1099511627776, CONF_NEEDS_RESTART,
           "New queries are refused when the spool or its disk has no more room "
           "than this; queries under way may use it"),
+    SECONDS("IDEMPOTENCY_TTL_S", idempotency_ttl_ms, "86400", 1000, 7 * DAY_MS,
+            "An Idempotency-Key is remembered this long"),
 
     { "CHECKPOINT_KEY_FILE", CONF_STRING, AT(checkpoint_key_file), "", 0,
       TEXT_MAX_BYTES, NULL, CONF_NEEDS_RESTART,

@@ -64,6 +64,7 @@ struct config {
     const char *spool_dir;
     int64_t spool_max_bytes;
     int64_t spool_reserve_bytes;
+    int64_t idempotency_ttl_ms;
 
     /* checkpoints; the names are "" for the usual ones */
     const char *checkpoint_key_file;

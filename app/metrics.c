@@ -14,8 +14,9 @@
     }
 
 static const char *const outcome_labels[] = {
-    "outcome=\"ok\"",    "outcome=\"timeout\"",    "outcome=\"cancelled\"",
-    "outcome=\"error\"", "outcome=\"unrecorded\"", "outcome=\"rejected\""
+    "outcome=\"ok\"",      "outcome=\"timeout\"",    "outcome=\"cancelled\"",
+    "outcome=\"error\"",   "outcome=\"unrecorded\"", "outcome=\"rejected\"",
+    "outcome=\"replayed\""
 };
 static const char *const model_labels[] = MODELS;
 static const char *const circuit_labels[] = { "model=\"flash\"",
@@ -100,17 +101,18 @@ static const char *const class_labels[] = {
 };
 
 /* method, path, status of each route: all series exist from the start. */
-static const int statuses[] = { 200, 400, 401, 403, 404, 405,
-                                408, 413, 415, 422, 500, 503 };
-#define STATUS_COUNT 12
+static const int statuses[] = { 200, 204, 400, 401, 403, 404, 405, 408,
+                                409, 410, 413, 415, 422, 500, 503 };
+#define STATUS_COUNT 15
 _Static_assert(ARRAY_LEN(statuses) == STATUS_COUNT, "statuses[] by its name");
 
 #define SERIES(method, path, status) \
     "method=\"" method "\",path=\"" path "\",status=\"" status "\""
 #define ROUTE(m, p) \
-    SERIES(m, p, "200"), SERIES(m, p, "400"), SERIES(m, p, "401"), \
-        SERIES(m, p, "403"), SERIES(m, p, "404"), SERIES(m, p, "405"), \
-        SERIES(m, p, "408"), SERIES(m, p, "413"), SERIES(m, p, "415"), \
+    SERIES(m, p, "200"), SERIES(m, p, "204"), SERIES(m, p, "400"), \
+        SERIES(m, p, "401"), SERIES(m, p, "403"), SERIES(m, p, "404"), \
+        SERIES(m, p, "405"), SERIES(m, p, "408"), SERIES(m, p, "409"), \
+        SERIES(m, p, "410"), SERIES(m, p, "413"), SERIES(m, p, "415"), \
         SERIES(m, p, "422"), SERIES(m, p, "500"), SERIES(m, p, "503")
 
 static const char *const http_labels[] = {
@@ -122,6 +124,7 @@ static const char *const http_labels[] = {
     ROUTE("GET", "/metrics"),
     ROUTE("GET", "/api/experiments"),
     ROUTE("GET", "/api/experiments/{run_id}"),
+    ROUTE("GET", "/api/reasoning/runs/{run_id}/events"),
     ROUTE("any", "other"),
 };
 _Static_assert(ARRAY_LEN(http_labels) == METRICS_ROUTE_COUNT * STATUS_COUNT,
@@ -136,6 +139,7 @@ static const char *const route_labels[] = {
     "path=\"/metrics\"",
     "path=\"/api/experiments\"",
     "path=\"/api/experiments/{run_id}\"",
+    "path=\"/api/reasoning/runs/{run_id}/events\"",
     "path=\"other\"",
 };
 

@@ -68,7 +68,8 @@ enum metrics_outcome {
     METRICS_OUTCOME_CANCELLED,
     METRICS_OUTCOME_ERROR,
     METRICS_OUTCOME_UNRECORDED, /* it ended without a receipt */
-    METRICS_OUTCOME_REJECTED
+    METRICS_OUTCOME_REJECTED,
+    METRICS_OUTCOME_REPLAYED /* no run: the answer of another was told again */
 };
 
 enum metrics_mark {
@@ -96,6 +97,7 @@ enum metrics_route {
     METRICS_ROUTE_METRICS,
     METRICS_ROUTE_EXPERIMENTS,
     METRICS_ROUTE_EXPERIMENT,
+    METRICS_ROUTE_EVENTS,
     METRICS_ROUTE_OTHER,
     METRICS_ROUTE_COUNT,
 };

@@ -32,7 +32,7 @@ BEGIN {
     allow("model", lib " app guard")
     allow("ledger", lib " app guard")
     allow("ask", lib " app guard model ledger")
-    allow("control", lib " app guard model ledger")
+    allow("control", lib " app guard model ledger ask")
     allow("tandemd", lib " app guard model ledger ask control")
     allow("tandemctl", lib " app ledger model")
     allow("modelsim", lib)

@@ -7,6 +7,7 @@
 #include "ask/adapt.h"
 #include "ask/run.h"
 #include "ask/stream.h"
+#include "ask/taken.h"
 #include "ask/tally.h"
 #include "ask/turn_run.h"
 #include "base/clock.h"
@@ -45,6 +46,8 @@ struct ask {
 struct visit {
     struct ask *ask;
     struct fcgi *gate;
+    const char *key; /* Idempotency-Key, or NULL */
+    bool taken;      /* it is another run's */
     int64_t began_mono_us;
     int status; /* of the response */
 };
@@ -153,6 +156,18 @@ check_type(struct visit *visit)
     }
     return turn_away(visit, 415, "unsupported_media_type",
                      "Send application/json", NULL);
+}
+
+static int
+check_key(struct visit *visit)
+{
+    visit->key = fcgi_param(visit->gate, "HTTP_IDEMPOTENCY_KEY");
+    if (visit->key == NULL || idempotency_key_is_valid(visit->key))
+        return 0;
+    return turn_away(visit, 400, "invalid_idempotency_key",
+                     "Idempotency-Key must be 1 to 255 visible ASCII "
+                     "characters",
+                     NULL);
 }
 
 static int
@@ -290,11 +305,12 @@ prepare(struct visit *visit, struct run *run)
         .flash_failure_cancels = config->flash_failure_cancels != 0,
         .early_flash_termination = config->early_flash_termination,
         .errors_end_stream = run->request.words != VOCAB_CLASSIC,
+        .outlives_client = run->request.outlives_client,
     };
     struct err err = { 0 };
 
     run->config = config;
-    run->principal = config->enable_auth ? "api_key" : NULL;
+    run->principal = door_principal(config);
     run->started_unix_us = clock_unix_us();
     run->started_mono_ms = clock_mono_ms();
     run->deadline_mono_ms = run->started_mono_ms + config->run_deadline_ms;
@@ -306,6 +322,8 @@ prepare(struct visit *visit, struct run *run)
     }
     turn_init(&run->turn, &policy);
     if (uuid_v7_new(&run->id, &err) == 0 &&
+        idempotency_set(&run->idempotency, visit->key, run->principal,
+                        &run->request, &err) == 0 &&
         redact(visit->ask, run, &err) == 0) {
         uuid_format(&run->id, run->id_text);
         run->facts.run_id = run->id_text;
@@ -352,7 +370,8 @@ serve_run(struct visit *visit, struct run *run)
     board_set_stage(ask->child->board, (size_t)ask->child->slot, BOARD_BUSY,
                     run->deadline_mono_ms);
     log_set_run(run->id_text);
-    if (turn_run_accept(run, &tools) == TURN_RUN_ACCEPTED) {
+    switch (turn_run_accept(run, &tools)) {
+    case TURN_RUN_ACCEPTED:
         visit->status = 200;
         log_info("run_accepted", "flash_model=%s pro_model=%s events=%s",
                  run->config->flash.model, run->config->pro.model,
@@ -360,9 +379,17 @@ serve_run(struct visit *visit, struct run *run)
         ask->is_sick = turn_run(run, &tools) == -1 || ask->is_sick;
         tally_run(run);
         adapt_after_run(run, ask->clerk);
-    } else {
+        break;
+    case TURN_RUN_TAKEN:
+        visit->taken = true;
+        visit->status =
+            taken_answer(run->config, visit->gate, clerk_holder(ask->clerk),
+                         run->request.words);
+        break;
+    case TURN_RUN_UNAVAILABLE:
         turn_away(visit, 503, "audit_unavailable",
                   "The record of a run could not be stored", RETRY_AFTER);
+        break;
     }
     log_set_run(NULL);
 }
@@ -373,8 +400,8 @@ serve(struct visit *visit)
     struct run run = { .left_after_ms = -1 };
 
     if (authenticate(visit) == -1 || find_route(visit) == -1 ||
-        check_type(visit) == -1 || read_body(visit) == -1 ||
-        parse_request(visit, &run.request) == -1)
+        check_type(visit) == -1 || check_key(visit) == -1 ||
+        read_body(visit) == -1 || parse_request(visit, &run.request) == -1)
         return;
     buf_init(&run.query, TEXT_MAX_BYTES);
     buf_init(&run.context, TEXT_MAX_BYTES);
@@ -385,6 +412,21 @@ serve(struct visit *visit)
     run_close(&run);
 }
 
+/* Runs are counted by tally_run(). */
+static void
+count_visit(const struct visit *visit)
+{
+    const bool elsewhere = visit->status == 404 && !visit->taken;
+
+    if (visit->taken && visit->status == 200)
+        metrics_count(METRICS_REQUESTS, METRICS_OUTCOME_REPLAYED);
+    else if (visit->status >= 400 && !elsewhere)
+        metrics_count(METRICS_REQUESTS, METRICS_OUTCOME_REJECTED);
+    if (visit->status != 0)
+        metrics_http(elsewhere ? METRICS_ROUTE_OTHER : METRICS_ROUTE_QUERY,
+                     visit->status, clock_mono_us() - visit->began_mono_us);
+}
+
 void
 ask_serve(struct ask *ask, struct fcgi *gate)
 {
@@ -393,12 +435,7 @@ ask_serve(struct ask *ask, struct fcgi *gate)
                            .began_mono_us = clock_mono_us() };
 
     serve(&visit);
-    if (visit.status >= 400 && visit.status != 404)
-        metrics_count(METRICS_REQUESTS, METRICS_OUTCOME_REJECTED);
-    if (visit.status != 0)
-        metrics_http(visit.status == 404 ? METRICS_ROUTE_OTHER
-                                         : METRICS_ROUTE_QUERY,
-                     visit.status, clock_mono_us() - visit.began_mono_us);
+    count_visit(&visit);
     arena_reset(&ask->arena);
 }
 

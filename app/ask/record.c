@@ -80,6 +80,7 @@ record_accepted(const struct run *run)
 {
     json_t *facts = json_object();
     const struct config *config = run->config;
+    const struct idempotency *idempotency = &run->idempotency;
 
     return finish(
         facts,
@@ -90,9 +91,14 @@ record_accepted(const struct run *run)
             set(facts, "flash_model", json_string(config->flash.model)) &&
             set(facts, "flash_provider",
                 json_string(provider_name(config->flash.provider))) &&
+            set(facts, "idempotency_key", text_or_null(idempotency->key)) &&
+            set(facts, "on_disconnect",
+                json_string(run->request.outlives_client ? "continue"
+                                                         : "cancel")) &&
             set(facts, "pro_model", json_string(config->pro.model)) &&
             set(facts, "pro_provider",
                 json_string(provider_name(config->pro.provider))) &&
+            set(facts, "request_hash", text_or_null(idempotency->request)) &&
             set(facts, "worker_pid", json_integer(getpid())));
 }
 
@@ -243,23 +249,34 @@ client_facts(const struct run *run)
                                        : 0)));
 }
 
+/* Which model came to its own end first, whatever end that was. */
+static json_t *
+first_done(const struct run *run)
+{
+    const int first = run->turn.first;
+
+    return first == -1 ? json_null()
+                       : json_string(model_role_name((enum model_role)first));
+}
+
 json_t *
 record_finished(const struct run *run)
 {
     const struct turn_verdict verdict = turn_verdict(&run->turn);
     json_t *facts = json_object();
 
-    return finish(facts,
-                  set_common(facts, run) &&
-                      set(facts, "status",
-                          json_string(turn_status_name(verdict.status))) &&
-                      set(facts, "salvage",
-                          json_string(turn_salvage_name(verdict.salvage))) &&
-                      set(facts, "total_ms", json_integer(run_age_ms(run))) &&
-                      set(facts, "client", client_facts(run)) &&
-                      set(facts, "sent", sent_facts(run)) &&
-                      set(facts, "flash", model_facts(run, MODEL_FLASH)) &&
-                      set(facts, "pro", model_facts(run, MODEL_PRO)));
+    return finish(
+        facts, set_common(facts, run) &&
+                   set(facts, "status",
+                       json_string(turn_status_name(verdict.status))) &&
+                   set(facts, "salvage",
+                       json_string(turn_salvage_name(verdict.salvage))) &&
+                   set(facts, "total_ms", json_integer(run->facts.total_ms)) &&
+                   set(facts, "first", first_done(run)) &&
+                   set(facts, "client", client_facts(run)) &&
+                   set(facts, "sent", sent_facts(run)) &&
+                   set(facts, "flash", model_facts(run, MODEL_FLASH)) &&
+                   set(facts, "pro", model_facts(run, MODEL_PRO)));
 }
 
 json_t *

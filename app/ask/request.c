@@ -106,6 +106,22 @@ take_events(struct request *request, const char *query_events,
     return 0;
 }
 
+static int
+take_on_disconnect(struct request *request, struct request_fault *fault)
+{
+    const json_t *member = json_object_get(request->root, "on_disconnect");
+    const char *word = json_string_value(member);
+
+    if (member == NULL || json_is_null(member))
+        return 0;
+    request->outlives_client = word != NULL && strcmp(word, "continue") == 0;
+    if (request->outlives_client ||
+        (word != NULL && strcmp(word, "cancel") == 0))
+        return 0;
+    return refuse(fault, 422, "invalid_on_disconnect",
+                  "on_disconnect must be cancel or continue");
+}
+
 int
 request_parse(struct request *request, const char *body, size_t len,
               const char *query_events, const struct request_limits *limits,
@@ -120,7 +136,8 @@ request_parse(struct request *request, const char *body, size_t len,
         refuse(fault, 422, "invalid_body", "The body must be a JSON object");
     else if (take_query(request, limits, fault) == 0 &&
              take_context(request, fault) == 0 &&
-             take_user(request, fault) == 0)
+             take_user(request, fault) == 0 &&
+             take_on_disconnect(request, fault) == 0)
         result = take_events(request, query_events, limits, fault);
     if (result == -1)
         request_close(request);

@@ -25,7 +25,8 @@ struct request {
     json_t *context;  /* an object with members, or NULL */
     const char *user; /* NULL when not named */
     enum vocab_words words;
-    bool cleaned; /* something in it had to become U+FFFD */
+    bool outlives_client; /* on_disconnect is "continue" */
+    bool cleaned;         /* something in it had to become U+FFFD */
 };
 
 /* Why a request is turned away. */

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ask/idempotency.h"
 #include "ask/request.h"
 #include "ask/turn.h"
 #include "ask/vocab.h"
@@ -38,6 +39,7 @@ struct run {
     const char *principal; /* who was let in; NULL without auth */
 
     struct request request;
+    struct idempotency idempotency;
     struct buf query;         /* redacted; owned */
     struct buf context;       /* redacted JSON, empty without one; owned */
     struct buf user;          /* who asks, as the caller named them, redacted */

@@ -83,7 +83,7 @@ count_run(const struct run *run)
         metrics_count(METRICS_SALVAGED, verdict.salvage == TURN_FLASH_ONLY
                                             ? MODEL_FLASH
                                             : MODEL_PRO);
-    if (run->turn.client_left)
+    if (run->turn.client_left && !run->turn.policy.outlives_client)
         metrics_count(METRICS_CANCELLATIONS, METRICS_CANCELLED_CLIENT);
     else if (run->turn.hurried)
         metrics_count(METRICS_CANCELLATIONS, METRICS_CANCELLED_SHUTDOWN);

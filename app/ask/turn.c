@@ -43,6 +43,14 @@ is_usable(const struct turn *turn)
     return has_answered(turn, MODEL_FLASH) || has_answered(turn, MODEL_PRO);
 }
 
+/* By the client or by a shutdown, not by a model. */
+static bool
+is_cut_short(const struct turn *turn)
+{
+    return turn->hurried ||
+           (turn->client_left && !turn->policy.outlives_client);
+}
+
 /* ---- the rules ----------------------------------------------------------- */
 
 static void
@@ -118,6 +126,8 @@ model_done(struct turn *turn, struct script *script,
     if (turn->phase != TURN_ASKING || !is_running(turn, fact->role))
         return;
     turn->outcome[fact->role] = fact->outcome;
+    if (turn->first == -1)
+        turn->first = (int)fact->role;
     if (has_answered(turn, fact->role))
         answered(turn, script, fact->role);
     else if (fact->role == MODEL_FLASH)
@@ -141,7 +151,7 @@ cut_short(struct turn *turn, struct script *script, enum turn_cancel why)
 static void
 say_nothing_usable(struct turn *turn, struct script *script)
 {
-    if (turn->client_left || turn->hurried)
+    if (is_cut_short(turn))
         say_error(turn, script, TURN_ERROR_CANCELLED, MODEL_PRO, true);
     else
         say_error(turn, script, TURN_ERROR_MODEL, MODEL_FLASH, true);
@@ -184,6 +194,8 @@ client_left(struct turn *turn, struct script *script)
     if (turn->client_left || turn->phase == TURN_OVER)
         return;
     turn->client_left = true;
+    if (turn->policy.outlives_client)
+        return;
     turn->left_unrecorded = turn->phase == TURN_RECORDING;
     cut_short(turn, script, TURN_CLIENT_GONE);
 }
@@ -191,7 +203,7 @@ client_left(struct turn *turn, struct script *script)
 void
 turn_init(struct turn *turn, const struct turn_policy *policy)
 {
-    *turn = (struct turn){ .policy = *policy };
+    *turn = (struct turn){ .policy = *policy, .first = -1 };
 }
 
 size_t
@@ -235,7 +247,7 @@ status_of_failure(enum model_outcome outcome)
 static enum turn_status
 status(const struct turn *turn)
 {
-    if (turn->client_left || turn->hurried)
+    if (is_cut_short(turn))
         return TURN_CANCELLED;
     if (has_failed(turn, MODEL_PRO))
         return status_of_failure(turn->outcome[MODEL_PRO]);

@@ -23,6 +23,7 @@ struct turn_policy {
     bool errors_end_stream;       /* clients stop at the first `error` (staged
                                    * vocabulary): hold it until the record is
                                    * durable */
+    bool outlives_client;         /* who leaves does not end the run */
 };
 
 enum turn_fact_kind {
@@ -68,6 +69,7 @@ enum turn_error {
     TURN_ERROR_MODEL, /* the role's failure */
     TURN_ERROR_CANCELLED,
     TURN_ERROR_AUDIT, /* the record could not be made durable */
+    TURN_ERROR_LOST,  /* the run's worker died */
 };
 
 struct turn_action {
@@ -104,6 +106,7 @@ struct turn {
     enum turn_phase phase;
     enum model_outcome outcome[MODEL_ROLE_COUNT];
     enum turn_cancel cancelled[MODEL_ROLE_COUNT];
+    int first; /* the role that came to its own end first; -1: none yet */
     bool client_left;
     bool left_unrecorded; /* `finished` was on its way when the client left */
     bool hurried;

@@ -118,6 +118,8 @@ begin_finished(struct drive *drive)
         if (run->calls[role] != NULL)
             run->facts.answer[role] = model_call_answer(run->calls[role]);
     run->facts.verdict = turn_verdict(&run->turn);
+    run->facts.total_ms =
+        run_age_ms(run); /* `done` says what the record says */
     begin_record(drive, ENTRY_FINISHED);
 }
 
@@ -141,6 +143,7 @@ look_at_record(struct drive *drive)
         step(drive, &(struct turn_fact){ .kind = TURN_RECORDED });
         break;
     case CLERK_REFUSED:
+    case CLERK_TAKEN: /* no end of a run has a key */
     case CLERK_LATE:
         log_error("audit_lost",
                   "Audit log persistence failed: an entry of this run is not "
@@ -175,7 +178,6 @@ say(struct drive *drive, const struct turn_action *action)
     struct stream *stream = drive->tools->stream;
     const size_t frame_count = run->frame_count;
 
-    run->facts.total_ms = run_age_ms(run);
     if (action->role < MODEL_ROLE_COUNT && run->calls[action->role] != NULL)
         run->facts.answer[action->role] =
             model_call_answer(run->calls[action->role]);
@@ -237,7 +239,7 @@ look_at_models(struct drive *drive)
     struct run *run = drive->run;
 
     for (int role = 0; role < MODEL_ROLE_COUNT; role++) {
-        if (drive->tools->stream->broken)
+        if (drive->tools->stream->broken && !drive->client_told_gone)
             return; /* that comes first: the client cannot be told any more */
         if (run->turn.outcome[role] != MODEL_PENDING ||
             run->turn.cancelled[role] != TURN_NOT_CANCELLED ||
@@ -401,6 +403,8 @@ turn_run_accept(struct run *run, const struct turn_run_tools *tools)
     }
     if (clerk_state(tools->clerk) == CLERK_RECORDED)
         return TURN_RUN_ACCEPTED;
+    if (clerk_state(tools->clerk) == CLERK_TAKEN)
+        return TURN_RUN_TAKEN;
     log_error("audit_unavailable",
               "Audit log persistence failed: the query is refused: %s",
               clerk_reason(tools->clerk));

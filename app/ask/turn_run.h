@@ -26,6 +26,7 @@ struct turn_run_tools {
 enum turn_run_accepted {
     TURN_RUN_ACCEPTED,    /* the entry is durable: tokens may be bought */
     TURN_RUN_UNAVAILABLE, /* it could not be written: refuse at the door */
+    TURN_RUN_TAKEN, /* its idempotency key is another run's: clerk_holder() */
 };
 
 /* Writes the entry `accepted` and waits until it is durable. */

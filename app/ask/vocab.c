@@ -90,6 +90,13 @@ static const struct failure failure_audit = {
       "The record of this run could not be stored" },
 };
 
+static const struct failure failure_lost = {
+    { "internal_error", "internal_error" },
+    "error",
+    true,
+    { "The run was lost before its end", "The run was lost before its end" },
+};
+
 static const struct failure *
 failure_of(enum model_outcome outcome)
 {
@@ -157,6 +164,8 @@ frame_begin(struct frame *frame, struct vocab *vocab, const char *event,
     jsonw_string(&frame->json, "run_id", vocab->facts->run_id);
     jsonw_string(&frame->json, "trace_id", vocab->facts->run_id);
     jsonw_int(&frame->json, "seq", vocab->seq + 1);
+    if (vocab->facts->replayed)
+        jsonw_bool(&frame->json, "replayed", true);
 }
 
 static int
@@ -363,6 +372,9 @@ tell_error(struct vocab *vocab, const struct turn_action *action,
         break;
     case TURN_ERROR_AUDIT:
         complaint.failure = &failure_audit;
+        break;
+    case TURN_ERROR_LOST:
+        complaint.failure = &failure_lost;
         break;
     }
     return tell_complaint(vocab, "error", &complaint, out);

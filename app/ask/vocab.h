@@ -34,6 +34,7 @@ struct vocab_facts {
     int64_t total_ms;
     struct turn_verdict verdict;
     const struct entry_receipt *receipt; /* NULL: the record failed */
+    bool replayed;                       /* told again, from the record */
 };
 
 /* Called for each frame in the order of its telling. */

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "control/events.h"
 #include "control/listings.h"
 #include "control/pages.h"
 #include "control/proofs.h"
@@ -125,8 +126,8 @@ query_get(struct visit *visit, const char *name)
 
 /* One worker stays free for health and metrics, whoever lists what.  We show
  * ourselves first and count then, as the stream workers do. */
-static int
-begin_listing(struct visit *visit)
+static bool
+take_place(struct visit *visit)
 {
     const struct control_config *config = &visit->control->config;
     const int64_t workers = config->config->control_workers;
@@ -134,8 +135,14 @@ begin_listing(struct visit *visit)
 
     board_set_stage(config->board, (size_t)config->slot, BOARD_BUSY,
                     clock_mono_ms() + LISTING_MS);
-    if (board_count(config->board, config->control_pool, 1u << BOARD_BUSY) <=
-        most)
+    return board_count(config->board, config->control_pool, 1u << BOARD_BUSY) <=
+           most;
+}
+
+static int
+begin_listing(struct visit *visit)
+{
+    if (take_place(visit))
         return 0;
     return turn_away(visit, 503, "busy", "Other listings are being made",
                      "Retry-After: 2\r\n");
@@ -308,6 +315,39 @@ serve_run(struct visit *visit)
             &err);
 }
 
+/* A replay is somebody's answer, so it says when it cannot be told; who resumes
+ * a stream comes again. */
+static void
+serve_events(struct visit *visit)
+{
+    struct control *control = visit->control;
+    const char *header = fcgi_param(visit->gate, "HTTP_LAST_EVENT_ID");
+    struct events_request request = {
+        .config = control->config.config,
+        .board = control->config.board,
+        .gate = visit->gate,
+        .path = visit->path,
+        .last_event_id =
+            header != NULL ? header : query_get(visit, "last_event_id"),
+        .replay = query_get(visit, "replay"),
+        .is_head = is_head(visit),
+    };
+
+    if (request.replay == NULL && !take_place(visit)) {
+        visit->status = events_come_again(visit->gate);
+        return;
+    }
+    if ((request.replay != NULL && begin_listing(visit) == -1) ||
+        open_reader(visit) == -1)
+        return;
+    request.reader = control->reader;
+    visit->status = events_serve(&request);
+    if (visit->status == 500) {
+        reader_close(control->reader);
+        control->reader = NULL;
+    }
+}
+
 /* ---- the other pages ----------------------------------------------------- */
 
 static void
@@ -361,12 +401,17 @@ static const struct route routes[] = {
 static const struct route run_route = { RUN_PREFIX, METRICS_ROUTE_EXPERIMENT,
                                         false, serve_run };
 
+static const struct route events_route = { EVENTS_PREFIX, METRICS_ROUTE_EVENTS,
+                                           false, serve_events };
+
 static const struct route *
 find_route(const char *path)
 {
     for (size_t i = 0; i < ARRAY_LEN(routes); i++)
         if (strcmp(path, routes[i].path) == 0)
             return &routes[i];
+    if (events_is_path(path))
+        return &events_route;
     return str_starts_with(path, RUN_PREFIX) ? &run_route : NULL;
 }
 

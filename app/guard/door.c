@@ -17,3 +17,9 @@ door_admits(const struct config *config, const struct fcgi *gate)
                   key == NULL ? METRICS_AUTH_MISSING : METRICS_AUTH_WRONG);
     return false;
 }
+
+const char *
+door_principal(const struct config *config)
+{
+    return config->enable_auth ? "api_key" : NULL;
+}

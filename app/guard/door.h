@@ -13,4 +13,7 @@
  * the failure is counted and the caller answers 401. */
 bool door_admits(const struct config *config, const struct fcgi *gate);
 
+/* Who an admitted caller is; NULL when nobody was asked. */
+const char *door_principal(const struct config *config);
+
 #endif

@@ -48,6 +48,7 @@ struct clerk {
     int64_t connect_at_mono_ms;
 
     struct entry_receipt receipt;
+    struct entry_holder holder;
     char reason[FRAME_MAX_REASON_BYTES + 1];
 };
 
@@ -180,8 +181,8 @@ end_record(struct clerk *clerk, enum clerk_state state)
     clerk->record_sent = 0;
 }
 
-/* Refused or late: the run is not ours to name any more, and an answer that
- * may still come belongs to nobody. */
+/* Refused, taken or late: the run is not ours to name any more, and an answer
+ * that may still come belongs to nobody. */
 static void
 give_up(struct clerk *clerk, enum clerk_state state)
 {
@@ -217,6 +218,9 @@ take_answer(struct clerk *clerk, const struct frame *frame)
         return;
     if (frame->type == FRAME_RECEIPT) {
         take_receipt(clerk, &answer.receipt);
+    } else if (frame->type == FRAME_TAKEN) {
+        clerk->holder = answer.holder;
+        give_up(clerk, CLERK_TAKEN);
     } else {
         memcpy(clerk->reason, answer.reason, sizeof(clerk->reason));
         give_up(clerk, CLERK_REFUSED);
@@ -346,6 +350,13 @@ clerk_receipt(const struct clerk *clerk)
 {
     assert(clerk->state == CLERK_RECORDED);
     return &clerk->receipt;
+}
+
+const struct entry_holder *
+clerk_holder(const struct clerk *clerk)
+{
+    assert(clerk->state == CLERK_TAKEN);
+    return &clerk->holder;
 }
 
 const char *

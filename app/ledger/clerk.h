@@ -33,6 +33,7 @@ enum clerk_state {
     CLERK_WAITING,
     CLERK_RECORDED, /* durable: see clerk_receipt() */
     CLERK_REFUSED,  /* the scribe will not have it: see clerk_reason() */
+    CLERK_TAKEN,    /* its idempotency key is another run's: clerk_holder() */
     CLERK_LATE, /* the deadline passed first; it may or may not be written */
 };
 
@@ -57,6 +58,7 @@ void clerk_turn(struct clerk *clerk);
 
 enum clerk_state clerk_state(const struct clerk *clerk);
 const struct entry_receipt *clerk_receipt(const struct clerk *clerk);
+const struct entry_holder *clerk_holder(const struct clerk *clerk);
 const char *clerk_reason(const struct clerk *clerk); /* never NULL, for logs */
 
 #endif

@@ -46,7 +46,7 @@ enum column {
 };
 
 #define COLUMNS_MAX_ESCAPED_BYTES 4096 /* of all texts with escapes */
-#define COLUMNS_HASH_HEX_LEN      (2 * ENTRY_HASH_LEN)
+#define COLUMNS_HASH_HEX_LEN      ENTRY_HASH_HEX_LEN
 
 enum column_type { COLUMN_NULL, COLUMN_INT, COLUMN_TEXT };
 

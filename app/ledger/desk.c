@@ -25,18 +25,42 @@ desk_note_open_run(void *arg, const struct uuid *run_id, struct err *err)
     return 0;
 }
 
-int
-desk_init(struct desk *desk, struct vault *vault, struct logbook *book,
-          const struct board *board, struct err *err)
+/* A key that was used while the database was away, which cannot know it. */
+static int
+note_spooled_key(void *arg, const struct seal *entry, struct err *err)
 {
+    struct desk *desk = arg;
+    struct key key = { .run_id = entry->run_id,
+                       .used_unix_us = entry->place.recorded_unix_us };
+    json_t *facts;
+
+    if (entry->kind != ENTRY_ACCEPTED)
+        return 0;
+    facts = json_parse(entry->body.bytes, entry->body.len,
+                       DESK_MAX_FACTS_DEPTH + 1, err);
+    if (facts == NULL)
+        return -1;
+    if (keys_read(facts, &key, NULL) == 0 && key.hash[0] != '\0')
+        keys_add(desk->keys, &key);
+    json_decref(facts);
+    return 0;
+}
+
+int
+desk_init(struct desk *desk, const struct desk_config *config, struct err *err)
+{
+    struct vault *vault = config->vault;
+
     memset(desk, 0, sizeof(*desk));
     desk->vault = vault;
-    desk->book = book;
-    desk->board = board;
+    desk->book = config->book;
+    desk->board = config->board;
     desk->began_mono_ms = clock_mono_ms();
     desk->runs = runs_new(err);
-    if (desk->runs == NULL ||
-        spool_open_runs(vault->spool, desk_note_open_run, desk, err) == -1)
+    desk->keys = keys_new(config->key_ttl_us, err);
+    if (desk->runs == NULL || desk->keys == NULL ||
+        spool_open_runs(vault->spool, desk_note_open_run, desk, err) == -1 ||
+        spool_each(vault->spool, note_spooled_key, desk, err) == -1)
         return -1;
     if (vault_is_clear(vault)) {
         if (vault_open_runs(vault, desk_note_open_run, desk, err) == -1)
@@ -54,6 +78,8 @@ desk_close(struct desk *desk)
     desk_drop_items(desk);
     runs_free(desk->runs);
     desk->runs = NULL;
+    keys_free(desk->keys);
+    desk->keys = NULL;
 }
 
 void
@@ -82,6 +108,74 @@ desk_has_unclaimed(const struct desk *desk)
          run = runs_next(desk->runs, run))
         if (run->owner == NULL)
             return true;
+    return false;
+}
+
+/* ---- idempotency keys ---------------------------------------------------- */
+
+/* Whose is the key?  False when it is nobody's, as far as can be known now. */
+static bool
+find_holder(struct desk *desk, const struct key *wanted,
+            struct entry_holder *holder)
+{
+    const int64_t now_unix_us = clock_unix_us();
+    const struct key *known = keys_find(desk->keys, wanted->hash, now_unix_us);
+    struct store_key stored;
+    struct err err = { 0 };
+
+    if (known != NULL) {
+        *holder = (struct entry_holder){
+            .run_id = known->run_id,
+            .same_request =
+                strcmp(known->request_hash, wanted->request_hash) == 0,
+            .ended = runs_find(desk->runs, &known->run_id) == NULL,
+        };
+        return true;
+    }
+    if (vault_find_key(desk->vault, wanted->hash,
+                       keys_horizon_unix_us(desk->keys, now_unix_us), &stored,
+                       &err) != STORE_FOUND)
+        return false;
+    *holder = (struct entry_holder){
+        .run_id = stored.run_id,
+        .same_request = strcmp(stored.request_hash, wanted->request_hash) == 0,
+        .ended = stored.ended,
+    };
+    return true;
+}
+
+bool
+desk_refuse_taken(struct desk *desk, struct link *link,
+                  const struct frame_record *record, const json_t *facts)
+{
+    struct entry_holder holder;
+    struct err err = { 0 };
+    struct key key;
+
+    if (keys_read(facts, &key, &err) == -1) {
+        desk_refuse(link, record, err.text);
+        return true;
+    }
+    if (key.hash[0] == '\0' || !find_holder(desk, &key, &holder))
+        return false;
+    link_taken(link, record->kind, &record->run_id, &holder);
+    return true;
+}
+
+/* Does another record of the batch name the key of this, the last one? */
+static bool
+batch_has_key(const struct desk *desk, const struct desk_item *item)
+{
+    const char *hash = json_get_string(item->facts, "idempotency_key");
+
+    for (size_t i = 0; hash != NULL && i + 1 < desk->item_count; i++) {
+        const struct desk_item *other = &desk->items[i];
+        const char *theirs = json_get_string(other->facts, "idempotency_key");
+
+        if (other->from.kind == ENTRY_ACCEPTED && theirs != NULL &&
+            strcmp(theirs, hash) == 0)
+            return true;
+    }
     return false;
 }
 
@@ -152,6 +246,16 @@ take(struct desk *desk, struct link *link, const struct frame *frame,
     return DESK_TAKEN;
 }
 
+static enum desk_decision
+untake(struct desk *desk, enum desk_decision instead)
+{
+    struct desk_item *item = &desk->items[--desk->item_count];
+
+    desk->item_bytes -= item->frame.whole_len;
+    json_decref(item->facts);
+    return instead;
+}
+
 /* The record is there already: its clerk lost the answer. */
 static enum desk_decision
 answer_again(struct desk *desk, struct link *link,
@@ -169,6 +273,23 @@ static bool
 is_of_before(const struct desk *desk, const struct frame_record *record)
 {
     return record->submitted_mono_ms <= desk->began_mono_ms;
+}
+
+static enum desk_decision
+take_accepted(struct desk *desk, struct link *link, const struct frame *frame,
+              const struct frame_record *record)
+{
+    const enum desk_decision decision = take(desk, link, frame, record);
+    const struct desk_item *item;
+
+    if (decision != DESK_TAKEN)
+        return decision;
+    item = &desk->items[desk->item_count - 1];
+    if (batch_has_key(desk, item))
+        return untake(desk, DESK_LATER); /* it will be known whose it is */
+    if (desk_refuse_taken(desk, link, record, item->facts))
+        return untake(desk, DESK_ANSWERED);
+    return DESK_TAKEN;
 }
 
 static enum desk_decision
@@ -191,7 +312,7 @@ decide_accepted(struct desk *desk, struct link *link, const struct frame *frame,
         }
     if (runs_count(desk->runs) + desk->item_count >= RUNS_MAX)
         return refuse_now(link, record, "too many runs are open");
-    return take(desk, link, frame, record);
+    return take_accepted(desk, link, frame, record);
 }
 
 static enum desk_decision

@@ -1,7 +1,7 @@
 /*
  * desk - where records are decided on, and open runs are looked after.
  *
- *     desk_init(&desk, vault, book, board);
+ *     desk_init(&desk, &config, &err);
  *     desk_record(desk, link, &frame)    into the batch, answered at once, or to
  *                                        be brought again later
  *     desk_open_run(desk, link, &run)    a connection claims a run
@@ -15,6 +15,10 @@
  * needs an accepted run that is still open, `left` one that has finished.  A
  * run that no connection claims and no living worker shows on the board, in two
  * checks in a row, is orphaned.
+ *
+ * An idempotency key belongs to one run for as long as it is remembered: a
+ * second run that names it is refused, and its clerk is told whose it is.
+ * While the database is away the host's own table decides.
  *
  * A batch that cannot be made durable yet is held: its records stay on their
  * links, whether their clerks wait or not, and nothing else is written before.
@@ -35,6 +39,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "ledger/frame.h"
+#include "ledger/keys.h"
 #include "ledger/link.h"
 #include "ledger/logbook.h"
 #include "ledger/runs.h"
@@ -58,12 +63,21 @@ struct desk_item {
     json_t *facts;
 };
 
+/* Borrowed. */
+struct desk_config {
+    struct vault *vault;
+    struct logbook *book;
+    const struct board *board;
+    int64_t key_ttl_us; /* how long an idempotency key is remembered */
+};
+
 /* Open because the scribe embeds it. */
 struct desk {
     struct vault *vault;       /* borrowed */
     struct logbook *book;      /* borrowed */
     const struct board *board; /* borrowed */
     struct runs *runs;
+    struct keys *keys;
     int64_t began_mono_ms;
     bool caught_up;              /* with what the database knows */
     bool linked;                 /* to the log before, as far as the desk can */
@@ -87,8 +101,8 @@ enum desk_decision {
 };
 
 /* Reads the runs that earlier scribes left open, as far as they are known. */
-int desk_init(struct desk *desk, struct vault *vault, struct logbook *book,
-              const struct board *board, struct err *err) ATTR_MUST_CHECK;
+int desk_init(struct desk *desk, const struct desk_config *config,
+              struct err *err) ATTR_MUST_CHECK;
 void desk_close(struct desk *desk);
 
 enum desk_decision desk_record(struct desk *desk, struct link *link,

@@ -166,10 +166,15 @@ note_orphan(const struct uuid *run_id)
 }
 
 static void
-note_accepted(struct desk *desk, const struct desk_item *item)
+note_accepted(struct desk *desk, const struct desk_item *item,
+              const struct entry_receipt *receipt)
 {
     struct run *run = runs_add(desk->runs, &item->from.run_id);
+    struct key key = { .run_id = item->from.run_id,
+                       .used_unix_us = receipt->recorded_unix_us };
 
+    if (keys_read(item->facts, &key, NULL) == 0 && key.hash[0] != '\0')
+        keys_add(desk->keys, &key);
     if (run != NULL) /* whoever took the record left room for it */
         claim_run(run, item->link);
 }
@@ -182,7 +187,7 @@ note_written(struct desk *desk, const struct desk_item *item,
     const struct uuid *run_id = &item->from.run_id;
 
     if (kind == ENTRY_ACCEPTED)
-        note_accepted(desk, item);
+        note_accepted(desk, item, receipt);
     if (kind == ENTRY_FINISHED || kind == ENTRY_ORPHANED)
         claim_end_run(desk->runs, run_id);
     if (kind == ENTRY_FINISHED)
@@ -193,10 +198,14 @@ note_written(struct desk *desk, const struct desk_item *item,
         link_receipt(item->link, kind, run_id, receipt);
 }
 
+/* Another host may have taken its idempotency key a moment ago. */
 static void
 note_failed(struct desk *desk, const struct desk_item *item,
             const struct err *why)
 {
+    if (item->link != NULL && item->from.kind == ENTRY_ACCEPTED &&
+        desk_refuse_taken(desk, item->link, &item->from, item->facts))
+        return;
     log_error("ledger_write_failed",
               "Audit log persistence failed kind=%s reason=%s",
               entry_kind_name(item->from.kind), why->text);

@@ -20,6 +20,11 @@ bool desk_batch_has_run(const struct desk *desk, const struct uuid *run_id);
 void desk_refuse(struct link *link, const struct frame_record *record,
                  const char *reason);
 
+/* When the idempotency key in the facts of this accepted record is another
+ * run's, tells the clerk and returns true. */
+bool desk_refuse_taken(struct desk *desk, struct link *link,
+                       const struct frame_record *record, const json_t *facts);
+
 void desk_drop_items(struct desk *desk);
 
 #endif

@@ -24,10 +24,11 @@
 
 #include "base/uuid.h"
 
-#define ENTRY_FORMAT    1 /* v */
-#define ENTRY_HASH_LEN  32
-#define ENTRY_SALT_LEN  32
-#define ENTRY_MAX_PARTS 8
+#define ENTRY_FORMAT       1 /* v */
+#define ENTRY_HASH_LEN     32
+#define ENTRY_SALT_LEN     32
+#define ENTRY_HASH_HEX_LEN (2 * ENTRY_HASH_LEN)
+#define ENTRY_MAX_PARTS    8
 
 enum entry_kind {
     ENTRY_LOG_OPENED,
@@ -86,6 +87,13 @@ struct entry_receipt {
     int64_t idx;
     int64_t recorded_unix_us;
     uint8_t leaf_hash[ENTRY_HASH_LEN];
+};
+
+/* The run that has an idempotency key already. */
+struct entry_holder {
+    struct uuid run_id;
+    bool same_request; /* as the one that comes now */
+    bool ended;
 };
 
 #endif

@@ -87,7 +87,7 @@ frame_look(const void *bytes, size_t len, struct frame *frame, struct err *err)
     zero = take_uint(&cursor, 2);
     payload_len = take_uint(&cursor, 4);
     if (version != FRAME_VERSION || zero != 0 || type < FRAME_RECORD ||
-        type > FRAME_REFUSAL) {
+        type > FRAME_TAKEN) {
         err_set(err, ERR_INVALID, "frame header is not one of ours");
         return FRAME_BAD;
     }
@@ -199,6 +199,21 @@ read_reason(struct cursor *cursor, struct frame_answer *answer, struct err *err)
     return 0;
 }
 
+static int
+read_holder(struct cursor *cursor, struct entry_holder *holder, struct err *err)
+{
+    uint64_t same_request, ended;
+
+    take_bytes(cursor, &holder->run_id, sizeof(holder->run_id));
+    same_request = take_uint(cursor, 1);
+    ended = take_uint(cursor, 1);
+    if (same_request > 1 || ended > 1)
+        return err_set(err, ERR_INVALID, "taken frame is not one of ours");
+    holder->same_request = same_request != 0;
+    holder->ended = ended != 0;
+    return check_end(cursor, "taken", err);
+}
+
 int
 frame_read_answer(const struct frame *frame, struct frame_answer *answer,
                   struct err *err)
@@ -215,6 +230,8 @@ frame_read_answer(const struct frame *frame, struct frame_answer *answer,
         return read_receipt(&cursor, &answer->receipt, err);
     if (frame->type == FRAME_REFUSAL)
         return read_reason(&cursor, answer, err);
+    if (frame->type == FRAME_TAKEN)
+        return read_holder(&cursor, &answer->holder, err);
     return err_set(err, ERR_INVALID, "frame is not an answer");
 }
 
@@ -360,5 +377,19 @@ frame_append_refusal(struct buf *out, enum entry_kind kind,
 
     put_subject(&writer, kind, run_id);
     put(&writer, reason, strnlen(reason, FRAME_MAX_REASON_BYTES));
+    return end_frame(&writer, err);
+}
+
+int
+frame_append_taken(struct buf *out, enum entry_kind kind,
+                   const struct uuid *run_id, const struct entry_holder *holder,
+                   struct err *err)
+{
+    struct writer writer = begin_frame(out, FRAME_TAKEN);
+
+    put_subject(&writer, kind, run_id);
+    put(&writer, &holder->run_id, sizeof(holder->run_id));
+    put_uint(&writer, holder->same_request ? 1 : 0, 1);
+    put_uint(&writer, holder->ended ? 1 : 0, 1);
     return end_frame(&writer, err);
 }

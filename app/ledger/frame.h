@@ -11,8 +11,10 @@
  *     OPEN_RUN  run 16: "this connection's worker is still busy with it"
  *     RECEIPT   kind 1, run 16, state 1, log 16, idx 8, recorded_us 8, leaf 32
  *     REFUSAL   kind 1, run 16, reason (text)
+ *     TAKEN     kind 1, run 16, holder's run 16, same request 1, ended 1: the
+ *               idempotency key of an accepted run is another run's
  *
- * A clerk sends the first two and gets the last two.  Nothing here trusts the
+ * A clerk sends the first two and gets the last three.  Nothing here trusts the
  * other end: every length is checked, everything unknown is refused.  This
  * module does no input or output.
  */
@@ -38,6 +40,7 @@ enum frame_type {
     FRAME_OPEN_RUN,
     FRAME_RECEIPT,
     FRAME_REFUSAL,
+    FRAME_TAKEN,
 };
 
 enum frame_status {
@@ -71,6 +74,7 @@ struct frame_answer {
     struct uuid run_id;
     struct entry_receipt receipt;            /* of a FRAME_RECEIPT */
     char reason[FRAME_MAX_REASON_BYTES + 1]; /* of a FRAME_REFUSAL */
+    struct entry_holder holder;              /* of a FRAME_TAKEN */
 };
 
 /* Looks at the first frame of bytes. */
@@ -100,5 +104,9 @@ int frame_append_receipt(struct buf *out, enum entry_kind kind,
 int frame_append_refusal(struct buf *out, enum entry_kind kind,
                          const struct uuid *run_id, const char *reason,
                          struct err *err) ATTR_MUST_CHECK;
+int frame_append_taken(struct buf *out, enum entry_kind kind,
+                       const struct uuid *run_id,
+                       const struct entry_holder *holder,
+                       struct err *err) ATTR_MUST_CHECK;
 
 #endif

@@ -116,3 +116,12 @@ link_refusal(struct link *link, enum entry_kind kind, const struct uuid *run_id,
         link->gone = true;
     link_flush(link);
 }
+
+void
+link_taken(struct link *link, enum entry_kind kind, const struct uuid *run_id,
+           const struct entry_holder *holder)
+{
+    if (frame_append_taken(&link->out, kind, run_id, holder, NULL) == -1)
+        link->gone = true;
+    link_flush(link);
+}

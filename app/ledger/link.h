@@ -60,6 +60,8 @@ void link_receipt(struct link *link, enum entry_kind kind,
                   const struct entry_receipt *receipt);
 void link_refusal(struct link *link, enum entry_kind kind,
                   const struct uuid *run_id, const char *reason);
+void link_taken(struct link *link, enum entry_kind kind,
+                const struct uuid *run_id, const struct entry_holder *holder);
 
 /* Sends what waits.  link->out is empty when all went out. */
 void link_flush(struct link *link);

@@ -510,8 +510,12 @@ start(struct scribe *scribe, struct err *err)
     scribe->book = logbook_open(&scribe->vault, config->host, err);
     if (scribe->book == NULL)
         return -1;
-    if (desk_init(&scribe->desk, &scribe->vault, scribe->book,
-                  scribe->child->board, err) == -1)
+    if (desk_init(&scribe->desk,
+                  &(struct desk_config){ .vault = &scribe->vault,
+                                         .book = scribe->book,
+                                         .board = scribe->child->board,
+                                         .key_ttl_us = config->key_ttl_us },
+                  err) == -1)
         return -1;
     show_vault(scribe);
     return open_epoll(scribe, err);

@@ -43,6 +43,7 @@ struct scribe_config {
     bool closed;                 /* AUDIT_POLICY: the database or nothing */
     const char *host;            /* names this host in log_opened */
     struct signer_config signer; /* but for where the ledger is */
+    int64_t key_ttl_us;          /* how long an idempotency key is remembered */
     struct scribe_metrics metrics;
 };
 

@@ -108,4 +108,11 @@ int spool_open_runs(const struct spool *spool,
                                 struct err *err),
                     void *arg, struct err *err) ATTR_MUST_CHECK;
 
+/* Calls each() for every entry in their order, until it returns -1 (with err
+ * set).  Entries are borrowed during the call. */
+int spool_each(const struct spool *spool,
+               int (*each)(void *arg, const struct seal *entry,
+                           struct err *err),
+               void *arg, struct err *err) ATTR_MUST_CHECK;
+
 #endif

@@ -12,6 +12,7 @@
 #ifndef LEDGER_STORE_H
 #define LEDGER_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,13 @@ struct store_schema {
     int64_t found;
     int64_t min;
     int64_t max;
+};
+
+/* The run that an idempotency key was used for. */
+struct store_key {
+    struct uuid run_id;
+    char request_hash[ENTRY_HASH_HEX_LEN + 1];
+    bool ended;
 };
 
 /* A signed statement of a log's size and root; see checkpoint.h. */
@@ -87,6 +95,12 @@ struct store_ops {
                                  struct err *err),
                      void *arg, struct err *err);
 
+    /* The newest run with this idempotency key (its hash, in hex), unless it
+     * was accepted before since_unix_us. */
+    enum store_answer (*find_key)(struct store *store, const char *key_hash,
+                                  int64_t since_unix_us, struct store_key *key,
+                                  struct err *err);
+
     /* Durable.  One that is there already is fine. */
     int (*write_checkpoint)(struct store *store,
                             const struct store_checkpoint *checkpoint,
@@ -118,7 +132,7 @@ struct store *store_lite_open(const char *path, int64_t deadline_mono_ms,
 
 /* The first step of sql/ that this program needs, and the last number before
  * those of steps that it could not live with. */
-#define STORE_PG_SCHEMA_MIN 8
+#define STORE_PG_SCHEMA_MIN 9
 #define STORE_PG_SCHEMA_MAX 99
 
 /* The ledger in PostgreSQL, with the schema of sql/.  Connects when it is used

@@ -42,6 +42,7 @@ enum statement {
     FIND_ENTRY,
     READ_BODY,
     LEAF_AT,
+    FIND_KEY,
     INSERT_CHECKPOINT,
     STATEMENT_COUNT,
 };
@@ -347,6 +348,41 @@ read_body(struct store *store, const struct uuid *run_id, enum entry_kind kind,
     return answer;
 }
 
+static int
+read_key(struct lite_stmt *stmt, struct store_key *key, struct err *err)
+{
+    const char *request_hash = lite_text(stmt, 1, NULL);
+
+    if (read_uuid(stmt, 0, &key->run_id, err) == -1)
+        return -1;
+    if (request_hash == NULL || strlen(request_hash) != ENTRY_HASH_HEX_LEN)
+        return err_set(err, ERR_SYSTEM,
+                       "the ledger holds an idempotency key without its "
+                       "request: run tandemctl verify");
+    strcpy(key->request_hash, request_hash);
+    key->ended = lite_int(stmt, 2) != 0;
+    return 0;
+}
+
+static enum store_answer
+find_key(struct store *store, const char *key_hash, int64_t since_unix_us,
+         struct store_key *key, struct err *err)
+{
+    struct lite_stmt *stmt = of_store(store)->statements[FIND_KEY];
+    enum store_answer answer = STORE_FAILED;
+    enum lite_step step;
+
+    bind_str(stmt, 1, key_hash);
+    lite_bind_int(stmt, 2, since_unix_us);
+    step = lite_step(stmt, err);
+    if (step == LITE_DONE)
+        answer = STORE_NONE;
+    else if (step == LITE_ROW && read_key(stmt, key, err) == 0)
+        answer = STORE_FOUND;
+    lite_reset(stmt);
+    return answer;
+}
+
 /* ---- the last log ------------------------------------------------------ */
 
 static enum store_answer
@@ -497,6 +533,15 @@ prepare(struct store_lite *lite, struct err *err)
             "INSERT INTO checkpoint (log_id, size, recorded_at, root, note) "
             "SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS "
             "(SELECT 1 FROM checkpoint WHERE log_id = ?1 AND recorded_at = ?3)",
+        [FIND_KEY] =
+            "SELECT run_id, json_extract(body, '$.request_hash'),"
+            " NOT EXISTS (SELECT 1 FROM open_run"
+            "  WHERE open_run.run_id = entry.run_id) "
+            "FROM entry INDEXED BY entry_key WHERE kind = 'accepted'"
+            " AND instr(body, '\"idempotency_key\":\"') > 0"
+            " AND substr(body, instr(body, '\"idempotency_key\":\"') + 19, 64)"
+            "  = ?1"
+            " AND recorded_at >= ?2 ORDER BY recorded_at DESC LIMIT 1",
         [LEAF_AT] = "SELECT leaf_hash FROM entry WHERE log_id = ? AND idx = ?",
     };
     int result = 0;
@@ -522,6 +567,7 @@ static const struct store_ops ops = {
     .read_body = read_body,
     .last_log = last_log,
     .open_runs = open_runs,
+    .find_key = find_key,
     .write_checkpoint = write_checkpoint,
 };
 

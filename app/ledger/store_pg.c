@@ -28,6 +28,7 @@ enum question {
     LAST_LOG,
     LEAVES,
     OPEN_RUNS,
+    FIND_KEY,
     INSERT_CHECKPOINT,
     QUESTION_COUNT,
 };
@@ -41,6 +42,8 @@ static const char *const question_sql[QUESTION_COUNT] = {
     [LEAVES] = "SELECT last_idx, leaves "
                "FROM tandem.scribe_leaves($1, $2, $3::integer)",
     [OPEN_RUNS] = "SELECT tandem.scribe_open_runs($1)",
+    [FIND_KEY] = "SELECT run_id, request_hash, ended "
+                 "FROM tandem.scribe_find_key($1, $2)",
     [INSERT_CHECKPOINT] = "INSERT INTO tandem.checkpoint "
                           "(log_id, size, root, note, recorded_at) "
                           "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
@@ -275,6 +278,31 @@ read_body(struct store *store, const struct uuid *run_id, enum entry_kind kind,
     return hear_out(self, deadline_mono_ms, err) == 0 ? answer : STORE_FAILED;
 }
 
+static enum store_answer
+find_key(struct store *store, const char *key_hash, int64_t since_unix_us,
+         struct store_key *key, struct err *err)
+{
+    struct store_pg *self = of_store(store);
+    struct pg_query *query = question_of(self, FIND_KEY);
+    const int64_t deadline_mono_ms = deadline_of(self, 0);
+    const char *request_hash;
+    enum store_answer answer;
+    size_t len;
+
+    pg_add_str(query, key_hash);
+    pg_add_time(query, since_unix_us);
+    answer = seek(self, query, deadline_mono_ms, err);
+    if (answer != STORE_FOUND)
+        return answer;
+    request_hash = pg_text(self->pg, 1, &len);
+    if (request_hash == NULL || len != ENTRY_HASH_HEX_LEN ||
+        pg_uuid(self->pg, 0, &key->run_id) == -1)
+        return (enum store_answer)broken(self, err);
+    memcpy(key->request_hash, request_hash, ENTRY_HASH_HEX_LEN + 1);
+    key->ended = pg_int(self->pg, 2) != 0;
+    return found(self, deadline_mono_ms, err);
+}
+
 /* ---- the last log -------------------------------------------------------- */
 
 static enum store_answer
@@ -397,6 +425,7 @@ static const struct store_ops ops = {
     .read_body = read_body,
     .last_log = last_log,
     .open_runs = open_runs,
+    .find_key = find_key,
     .write_checkpoint = write_checkpoint,
 };
 

@@ -462,6 +462,21 @@ vault_read_body(struct vault *vault, const struct uuid *run_id,
 }
 
 enum store_answer
+vault_find_key(struct vault *vault, const char *key_hash, int64_t since_unix_us,
+               struct store_key *key, struct err *err)
+{
+    struct store *store = vault->store;
+    struct err why = { 0 };
+    enum store_answer answer;
+
+    if (check_reachable(vault, err) == -1)
+        return STORE_FAILED;
+    answer = store->ops->find_key(store, key_hash, since_unix_us, key, &why);
+    note_asked(vault, answer == STORE_FAILED, &why, err);
+    return answer;
+}
+
+enum store_answer
 vault_last_log(struct vault *vault, const struct uuid *except,
                struct store_log *log, struct err *err)
 {

@@ -114,6 +114,11 @@ enum store_answer vault_read_body(struct vault *vault,
                                   enum entry_kind kind, struct buf *body,
                                   struct err *err);
 
+/* As the store's function of that name, of the database alone. */
+enum store_answer vault_find_key(struct vault *vault, const char *key_hash,
+                                 int64_t since_unix_us, struct store_key *key,
+                                 struct err *err);
+
 /* Only when vault_is_clear(); a log to link to when vault_is_whole(). */
 enum store_answer vault_last_log(struct vault *vault, const struct uuid *except,
                                  struct store_log *log, struct err *err);

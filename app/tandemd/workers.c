@@ -234,6 +234,7 @@ workers_scribe(struct child *child)
                    .reserve_bytes = settings->spool_reserve_bytes },
         .closed = settings->audit_policy == CONFIG_AUDIT_CLOSED,
         .host = instance,
+        .key_ttl_us = settings->idempotency_ttl_ms * 1000,
         .signer = { .key_file = generation->checkpoint_key_path,
                     .name = first_set(settings->checkpoint_name, instance),
                     .file = generation->checkpoint_path,

@@ -33,7 +33,11 @@ def test_lighttpd_takes_the_snippet_within_debians_own_configuration(
     assert result.returncode == 0, result
     printed = run(program("lighttpd"), "-p", "-f", path).stdout
     assert re.search(r'"server.graceful-shutdown-timeout"\s*=> 60', printed)
-    assert printed.index("/stream.sock") < printed.index("/control.sock")
+    places = [printed.index(place) for place in (
+        '"/api/reasoning/runs/"', "/control.sock", '"/api/reasoning/"',
+        "/stream.sock")]
+    assert places == sorted(places) and \
+        places[3] < printed.rindex("/control.sock")
 
 
 def test_apache_takes_the_snippet(tmp_path):
@@ -54,7 +58,7 @@ def test_apache_never_keeps_connections_to_workers():
     text = (CONF / "apache/tandem.conf").read_text()
     used = [line for line in text.splitlines()
             if line.startswith("ProxyPass ")]
-    assert len(used) == 2
+    assert len(used) == 3
     assert all("flushpackets=on" in line for line in used)
     assert not any("enablereuse" in line for line in used)
     assert "/api/reasoning/" in used[0], "the first that fits wins"

@@ -87,6 +87,16 @@ check_answer(const struct frame *frame, struct buf *out)
 }
 
 static void
+check_taken(const struct frame *frame, struct buf *out)
+{
+    struct frame_answer answer;
+
+    if (frame_read_answer(frame, &answer, NULL) == 0)
+        FUZZ_CHECK(frame_append_taken(out, answer.kind, &answer.run_id,
+                                      &answer.holder, NULL) == 0);
+}
+
+static void
 check_frame(const struct frame *frame, struct buf *out)
 {
     struct uuid run_id;
@@ -102,6 +112,9 @@ check_frame(const struct frame *frame, struct buf *out)
     case FRAME_RECEIPT:
     case FRAME_REFUSAL:
         check_answer(frame, out);
+        break;
+    case FRAME_TAKEN:
+        check_taken(frame, out);
         break;
     }
 }

@@ -52,6 +52,7 @@ class Exchange:
         self.body = bytearray()
         self.events = []
         self.comments = []  # (text, at)
+        self.retry_ms = None  # when to come again, if the response says so
         self.ended_at = None
         self.whole = False  # ended as its protocol wants it
         self._pending = bytearray()
@@ -178,10 +179,14 @@ class Exchange:
                 self.comments.append((line, self._now))
                 continue
             name, colon, value = line.partition(": ")
-            assert colon and name in ("event", "data", "id"), repr(line)
+            assert colon and name in ("event", "data", "id", "retry"), \
+                repr(line)
             assert name not in fields, f"two {name} lines: {block!r}"
             fields[name] = value
-        if fields:
+        if "retry" in fields:
+            assert len(fields) == 1, repr(block)
+            self.retry_ms = int(fields["retry"])
+        elif fields:
             self.events.append(Event(fields, self._now))
 
 

@@ -298,6 +298,7 @@ set_up_run(struct run *run)
         .flash_failure_cancels = world_script->flash_failure_cancels,
         .early_flash_termination = !world_script->patient,
         .errors_end_stream = world_script->words != VOCAB_CLASSIC,
+        .outlives_client = world_script->outlives_client,
     };
 
     run->config = &world.config;

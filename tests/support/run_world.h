@@ -53,6 +53,7 @@ enum world_scribe {
 struct world_script {
     enum vocab_words words;
     bool flash_failure_cancels;
+    bool outlives_client;
     bool patient; /* no early termination */
     struct world_model model[MODEL_ROLE_COUNT];
     struct {

@@ -254,6 +254,30 @@ test_a_refusal_is_told_with_its_reason(void **state)
 }
 
 static void
+test_whose_its_key_is_is_told(void **state)
+{
+    const struct entry_holder holder = { .run_id = run_b,
+                                         .same_request = true };
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 4096);
+    submit(ENTRY_ACCEPTED, &run_a);
+    scribe_accept();
+    assert_int_equal(
+        frame_append_taken(&out, ENTRY_ACCEPTED, &run_a, &holder, NULL), 0);
+    scribe_say(&out);
+    buf_close(&out);
+    assert_int_equal(wait_for_answer(), CLERK_TAKEN);
+    assert_memory_equal(&clerk_holder(clerk)->run_id, &run_b, sizeof(run_b));
+    assert_true(clerk_holder(clerk)->same_request);
+    assert_false(clerk_holder(clerk)->ended);
+    assert_true(clerk_wake_mono_ms(clerk) == INT64_MAX);
+    scribe_hang_up();
+    record_accepted(&run_b); /* and the next one is welcome */
+}
+
+static void
 test_a_record_without_an_answer_is_sent_again(void **state)
 {
     (void)state;
@@ -483,6 +507,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         CLERK_TEST(test_a_record_is_sent_and_its_receipt_kept),
         CLERK_TEST(test_a_refusal_is_told_with_its_reason),
+        CLERK_TEST(test_whose_its_key_is_is_told),
         CLERK_TEST(test_a_record_without_an_answer_is_sent_again),
         CLERK_TEST(test_an_open_run_is_named_to_the_next_scribe),
         CLERK_TEST(test_a_finished_run_is_named_no_more),

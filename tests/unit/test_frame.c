@@ -117,6 +117,33 @@ test_answers_come_back_as_they_were(void **state)
 }
 
 static void
+test_whose_a_key_is_comes_back(void **state)
+{
+    struct frame_answer answer;
+    struct frame frame;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        const struct entry_holder holder = { .run_id = { { 5 } },
+                                             .same_request = i % 2 != 0,
+                                             .ended = i / 2 != 0 };
+
+        buf_clear(&out);
+        assert_int_equal(
+            frame_append_taken(&out, ENTRY_ACCEPTED, &run, &holder, NULL), 0);
+        frame = first_frame();
+        assert_int_equal(frame.type, FRAME_TAKEN);
+        assert_int_equal(frame_read_answer(&frame, &answer, NULL), 0);
+        assert_memory_equal(&answer.run_id, &run, sizeof(run));
+        assert_memory_equal(&answer.holder.run_id, &holder.run_id, 16);
+        assert_int_equal(answer.holder.same_request, holder.same_request);
+        assert_int_equal(answer.holder.ended, holder.ended);
+        out.bytes[out.len - 1] = 2;
+        assert_int_equal(frame_read_answer(&frame, &answer, NULL), -1);
+    }
+}
+
+static void
 test_a_long_reason_is_cut(void **state)
 {
     char reason[FRAME_MAX_REASON_BYTES + 50];
@@ -326,6 +353,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         FRAME_TEST(test_a_record_comes_back_as_it_was),
         FRAME_TEST(test_answers_come_back_as_they_were),
+        FRAME_TEST(test_whose_a_key_is_comes_back),
         FRAME_TEST(test_a_long_reason_is_cut),
         FRAME_TEST(test_only_kinds_that_a_worker_writes_are_records),
         FRAME_TEST(test_an_open_run_comes_back),

@@ -127,10 +127,10 @@ test_metrics_land_in_the_right_series(void **state)
     assert_int_equal(counters_get(set, METRICS_TOKENS, 5), 20);
     metrics_http(METRICS_ROUTE_HEALTH, 503, 100);
     metrics_http(METRICS_ROUTE_HEALTH, 418, 100);
-    assert_int_equal(counters_get(set, METRICS_HTTP_REQUESTS, 12 + 11), 1);
-    assert_int_equal(counters_get(set, METRICS_HTTP_REQUESTS, 12 + 10), 1);
+    assert_int_equal(counters_get(set, METRICS_HTTP_REQUESTS, 15 + 14), 1);
+    assert_int_equal(counters_get(set, METRICS_HTTP_REQUESTS, 15 + 13), 1);
     assert_non_null(
-        strstr(metrics_families[METRICS_HTTP_REQUESTS].labels[12 + 11],
+        strstr(metrics_families[METRICS_HTTP_REQUESTS].labels[15 + 14],
                "path=\"/health\",status=\"503\""));
 }
 

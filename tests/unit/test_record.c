@@ -34,17 +34,20 @@ struct member {
 };
 
 static const struct member accepted_members[] = {
-    { "started_at", 's' },     { "deadline_ms", 'i' },  { "principal", 'S' },
-    { "user_id", 'S' },        { "flash_model", 's' },  { "pro_model", 's' },
-    { "flash_provider", 's' }, { "pro_provider", 's' }, { "events", 's' },
-    { "worker_pid", 'i' },
+    { "started_at", 's' },     { "deadline_ms", 'i' },
+    { "principal", 'S' },      { "user_id", 'S' },
+    { "flash_model", 's' },    { "pro_model", 's' },
+    { "flash_provider", 's' }, { "pro_provider", 's' },
+    { "events", 's' },         { "worker_pid", 'i' },
+    { "on_disconnect", 's' },  { "idempotency_key", 'S' },
+    { "request_hash", 'S' },
 };
 
 static const struct member finished_members[] = {
     { "status", 's' },   { "salvage", 's' },   { "started_at", 's' },
     { "total_ms", 'i' }, { "principal", 'S' }, { "user_id", 'S' },
     { "client", 'o' },   { "sent", 'a' },      { "flash", 'o' },
-    { "pro", 'o' },
+    { "pro", 'o' },      { "first", 'S' },
 };
 
 static const struct member left_members[] = {
@@ -437,18 +440,37 @@ test_what_arrived_is_kept_whole_or_as_a_part(void **state)
 }
 
 static void
-test_total_ms_counts_from_the_beginning_of_the_run(void **state)
+test_total_ms_is_what_done_says(void **state)
 {
     struct run run;
     json_t *facts;
 
     (void)state;
     run_make(&run, &cases[0]);
+    run.facts.total_ms = AGE_MS;
     facts = record_finished(&run);
-    assert_in_range(json_integer_value(json_object_get(facts, "total_ms")),
-                    AGE_MS, AGE_MS + 60000);
+    assert_true(says(facts, &(struct fact){ "total_ms", "5000" }));
     json_decref(facts);
     run_unmake(&run);
+}
+
+static void
+test_which_model_was_first_is_told(void **state)
+{
+    static const char *const told[] = { "null", "\"flash\"", "\"pro\"" };
+
+    (void)state;
+    for (int first = -1; first < MODEL_ROLE_COUNT; first++) {
+        struct run run;
+        json_t *facts;
+
+        run_make(&run, &cases[0]);
+        run.turn.first = first;
+        facts = record_finished(&run);
+        assert_true(says(facts, &(struct fact){ "first", told[first + 1] }));
+        json_decref(facts);
+        run_unmake(&run);
+    }
 }
 
 /* ---- accepted and left --------------------------------------------------- */
@@ -475,6 +497,30 @@ test_accepted_tells_who_asks_whom(void **state)
         assert_true(says(facts, &wanted[i]));
     assert_int_equal(json_integer_value(json_object_get(facts, "worker_pid")),
                      getpid());
+    json_decref(facts);
+    run_unmake(&run);
+}
+
+static void
+test_a_key_is_told_as_hashes(void **state)
+{
+    struct run run;
+    json_t *facts;
+
+    (void)state;
+    run_make(&run, &cases[0]);
+    facts = record_accepted(&run);
+    assert_true(says(facts, &(struct fact){ "idempotency_key", "null" }));
+    assert_true(says(facts, &(struct fact){ "request_hash", "null" }));
+    assert_true(says(facts, &(struct fact){ "on_disconnect", "\"cancel\"" }));
+    json_decref(facts);
+    run.request.outlives_client = true;
+    strcpy(run.idempotency.key, "k");
+    strcpy(run.idempotency.request, "r");
+    facts = record_accepted(&run);
+    assert_true(says(facts, &(struct fact){ "idempotency_key", "\"k\"" }));
+    assert_true(says(facts, &(struct fact){ "request_hash", "\"r\"" }));
+    assert_true(says(facts, &(struct fact){ "on_disconnect", "\"continue\"" }));
     json_decref(facts);
     run_unmake(&run);
 }
@@ -580,8 +626,10 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finished_tells_how_it_went),
         cmocka_unit_test(test_what_arrived_is_kept_whole_or_as_a_part),
-        cmocka_unit_test(test_total_ms_counts_from_the_beginning_of_the_run),
+        cmocka_unit_test(test_total_ms_is_what_done_says),
+        cmocka_unit_test(test_which_model_was_first_is_told),
         cmocka_unit_test(test_accepted_tells_who_asks_whom),
+        cmocka_unit_test(test_a_key_is_told_as_hashes),
         cmocka_unit_test(test_providers_are_named_as_in_the_configuration),
         cmocka_unit_test(test_who_is_not_known_is_null),
         cmocka_unit_test(test_left_says_cancelled_and_how_far_the_client_got),

@@ -39,6 +39,10 @@ static const struct refusal refusals[] = {
     { "{\"query\":\"x\",\"events\":\"all\"}", NULL, 422, "invalid_events" },
     { "{\"query\":\"x\",\"events\":5}", NULL, 422, "invalid_events" },
     { "{\"query\":\"x\"}", "all", 422, "invalid_events" },
+    { "{\"query\":\"x\",\"on_disconnect\":\"stay\"}", NULL, 422,
+      "invalid_on_disconnect" },
+    { "{\"query\":\"x\",\"on_disconnect\":true}", NULL, 422,
+      "invalid_on_disconnect" },
 };
 
 static int
@@ -130,6 +134,30 @@ test_the_member_wins_over_the_query_string_and_that_over_the_default(
 }
 
 static void
+test_a_run_outlives_its_client_when_asked_to(void **state)
+{
+    static const struct {
+        const char *body;
+        bool outlives_client;
+    } requests[] = {
+        { "{\"query\":\"x\"}", false },
+        { "{\"query\":\"x\",\"on_disconnect\":null}", false },
+        { "{\"query\":\"x\",\"on_disconnect\":\"cancel\"}", false },
+        { "{\"query\":\"x\",\"on_disconnect\":\"continue\"}", true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+        struct request_fault fault;
+        struct request request;
+
+        assert_int_equal(parse(&request, requests[i].body, NULL, &fault), 0);
+        assert_int_equal(request.outlives_client, requests[i].outlives_client);
+        request_close(&request);
+    }
+}
+
+static void
 test_length_counts_characters_not_bytes(void **state)
 {
     struct request_fault fault;
@@ -169,6 +197,7 @@ main(void)
         cmocka_unit_test(test_an_empty_or_missing_context_is_no_context),
         cmocka_unit_test(
             test_the_member_wins_over_the_query_string_and_that_over_the_default),
+        cmocka_unit_test(test_a_run_outlives_its_client_when_asked_to),
         cmocka_unit_test(test_length_counts_characters_not_bytes),
         cmocka_unit_test(test_what_cannot_be_stored_is_cleaned_and_said_so),
     };

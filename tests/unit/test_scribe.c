@@ -39,6 +39,7 @@
 #define WAIT_MS     10000
 #define CLERK_COUNT 50
 #define SPOOL_BYTES (4 << 20)
+#define KEY_TTL_US  INT64_C(3600000000)
 
 ssize_t __real_send(int fd, const void *bytes, size_t len, int flags);
 ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags);
@@ -183,6 +184,7 @@ scribe_start(void)
                        .reserve_bytes = SPOOL_BYTES / 4 },
             .closed = closed,
             .host = "test-host",
+            .key_ttl_us = KEY_TTL_US,
             .signer = { .key_file = key_path,
                         .name = "test-host",
                         .file = notes_path,
@@ -515,6 +517,142 @@ wait_for_log(const char *words)
         assert_true(clock_left_ms(deadline) > 0);
         usleep(5000);
     }
+}
+
+/* ---- idempotency keys -------------------------------------------------- */
+
+/* An accepted run with the key and request that these digits stand for. */
+static void
+submit_keyed(struct clerk *clerk, const struct uuid *run_id, char key,
+             char request)
+{
+    char key_hash[ENTRY_HASH_HEX_LEN + 1] = "";
+    char request_hash[ENTRY_HASH_HEX_LEN + 1] = "";
+    json_t *facts = accepted_facts();
+    const struct entry_record record = { .kind = ENTRY_ACCEPTED,
+                                         .run_id = *run_id,
+                                         .facts = facts };
+    struct err err = { 0 };
+
+    memset(key_hash, key, ENTRY_HASH_HEX_LEN);
+    memset(request_hash, request, ENTRY_HASH_HEX_LEN);
+    json_object_set_new(facts, "idempotency_key", json_string(key_hash));
+    json_object_set_new(facts, "request_hash", json_string(request_hash));
+    if (clerk_submit(clerk, &record, clock_mono_ms() + WAIT_MS, &err) == -1)
+        fail_msg("%s", err.text);
+    json_decref(facts);
+}
+
+/* Another run asks for the key; it is told whose it is. */
+static void
+expect_taken(char key, char request, const struct uuid *holder, bool ended)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    submit_keyed(clerk, &run_id, key, request);
+    pump(&clerk, 1);
+    assert_int_equal(clerk_state(clerk), CLERK_TAKEN);
+    assert_memory_equal(&clerk_holder(clerk)->run_id, holder, sizeof(*holder));
+    assert_int_equal(clerk_holder(clerk)->same_request, request == 'a');
+    assert_int_equal(clerk_holder(clerk)->ended, ended);
+    assert_int_equal(count_kind(&run_id, "accepted"), 0);
+    clerk_free(clerk);
+}
+
+static void
+test_a_key_is_one_runs_while_it_lasts_and_after_it(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run(), other = new_run();
+
+    (void)state;
+    submit_keyed(clerk, &run_id, '1', 'a');
+    pump(&clerk, 1);
+    assert_int_equal(clerk_state(clerk), CLERK_RECORDED);
+    expect_taken('1', 'a', &run_id, false);
+    expect_taken('1', 'b', &run_id, false);
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_RECORDED);
+    expect_taken('1', 'a', &run_id, true);
+    submit_keyed(clerk, &other, '2', 'a');
+    pump(&clerk, 1);
+    assert_int_equal(clerk_state(clerk), CLERK_RECORDED);
+    clerk_free(clerk);
+}
+
+static void
+test_of_two_in_one_batch_the_key_is_the_firsts(void **state)
+{
+    struct clerk *clerks[] = { new_clerk(), new_clerk() };
+    const struct uuid runs[] = { new_run(), new_run() };
+    size_t taken;
+
+    (void)state;
+    kill(scribe_pid, SIGSTOP);
+    for (size_t i = 0; i < 2; i++)
+        submit_keyed(clerks[i], &runs[i], '1', 'a');
+    kill(scribe_pid, SIGCONT);
+    pump(clerks, 2);
+    taken = clerk_state(clerks[0]) == CLERK_TAKEN ? 0 : 1;
+    assert_int_equal(clerk_state(clerks[taken]), CLERK_TAKEN);
+    assert_int_equal(clerk_state(clerks[1 - taken]), CLERK_RECORDED);
+    assert_memory_equal(&clerk_holder(clerks[taken])->run_id, &runs[1 - taken],
+                        sizeof(runs[0]));
+    assert_false(clerk_holder(clerks[taken])->ended);
+    assert_int_equal(count_kind(&runs[taken], "accepted"), 0);
+    clerk_free(clerks[0]);
+    clerk_free(clerks[1]);
+}
+
+static void
+test_the_next_scribe_knows_the_keys(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    submit_keyed(clerk, &run_id, '1', 'a');
+    pump(&clerk, 1);
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_RECORDED);
+    clerk_free(clerk);
+    scribe_kill();
+    scribe_start();
+    wait_until_ready();
+    expect_taken('1', 'a', &run_id, true);
+    expect_taken('1', 'b', &run_id, true);
+}
+
+static void
+test_a_record_sent_again_has_its_own_key(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    atomic_store(&shared->sends_to_live, 0); /* dies when it answers */
+    submit_keyed(clerk, &run_id, '1', 'a');
+    while (waitpid(scribe_pid, NULL, WNOHANG) == 0)
+        clerk_turn(clerk);
+    scribe_start();
+    wait_until_ready();
+    pump(&clerk, 1);
+    assert_int_equal(clerk_state(clerk), CLERK_RECORDED);
+    assert_int_equal(count_kind(&run_id, "accepted"), 1);
+    clerk_free(clerk);
+}
+
+static void
+test_a_key_that_is_no_hash_is_refused(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    (void)state;
+    submit_keyed(clerk, &run_id, 'x', 'a');
+    pump(&clerk, 1);
+    assert_int_equal(clerk_state(clerk), CLERK_REFUSED);
+    assert_string_equal(clerk_reason(clerk), "idempotency_key is no hash");
+    clerk_free(clerk);
 }
 
 /* ---- ordinary life ----------------------------------------------------- */
@@ -1332,6 +1470,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        SCRIBE_TEST(test_a_key_is_one_runs_while_it_lasts_and_after_it),
+        SCRIBE_TEST(test_of_two_in_one_batch_the_key_is_the_firsts),
+        SCRIBE_TEST(test_the_next_scribe_knows_the_keys),
+        SCRIBE_TEST(test_a_record_sent_again_has_its_own_key),
+        SCRIBE_TEST(test_a_key_that_is_no_hash_is_refused),
         SCRIBE_TEST(test_a_run_becomes_two_entries_and_its_receipts_name_them),
         SCRIBE_TEST(test_a_record_sent_twice_gets_the_first_receipt),
         SCRIBE_TEST(test_a_record_twice_in_one_batch_is_written_once),

@@ -237,6 +237,38 @@ test_runs_without_an_end_are_known(void **state)
     assert_int_equal(count, 1);
 }
 
+static int
+check_next(void *arg, const struct seal *entry, struct err *err)
+{
+    size_t *count = arg;
+
+    assert_int_equal(entry->kind, sealed.seals[*count].kind);
+    assert_memory_equal(&entry->run_id, &sealed.seals[*count].run_id,
+                        sizeof(entry->run_id));
+    if (++*count == 4)
+        return err_set(err, ERR_LIMIT, "enough");
+    return 0;
+}
+
+static void
+test_all_entries_are_shown_in_their_order_until_told_to_stop(void **state)
+{
+    struct err err = { 0 };
+    size_t count = 0;
+
+    (void)state;
+    add(0, 2);
+    add(2, 1);
+    open_again();
+    assert_int_equal(spool_each(spool, check_next, &count, &err), 0);
+    assert_int_equal(count, 3);
+    add(3, 1);
+    count = 0;
+    assert_int_equal(spool_each(spool, check_next, &count, &err), -1);
+    assert_int_equal(count, 4);
+    assert_string_equal(err.text, "enough");
+}
+
 static void
 test_a_full_spool_takes_no_runs_and_then_no_entries(void **state)
 {
@@ -394,6 +426,7 @@ main(void)
         TEST(test_files_are_for_their_owner_alone),
         TEST(test_what_waits_can_be_looked_up),
         TEST(test_runs_without_an_end_are_known),
+        TEST(test_all_entries_are_shown_in_their_order_until_told_to_stop),
         TEST(test_a_full_spool_takes_no_runs_and_then_no_entries),
         TEST(test_a_disk_with_little_room_takes_no_runs),
         TEST(test_a_failed_fsync_is_a_failed_write_and_the_next_one_is_whole),

@@ -20,7 +20,9 @@
 #include "support/ledger_fixture.h"
 #include "support/pg_cluster.h"
 
-#define ATTEMPT_MS  2000
+#define ATTEMPT_MS 2000
+#define REQUEST_HASH \
+    "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 #define PATIENCE_MS 20000
 #define HOST        "host-a"
 
@@ -89,7 +91,8 @@ static const struct entry_content asked = { .part = ENTRY_PART_QUERY,
 
 /* The next entry of the log, sealed. */
 static struct seal *
-make(enum entry_kind kind, const struct uuid *run_id, int64_t unix_us)
+make_keyed(enum entry_kind kind, const struct uuid *run_id, int64_t unix_us,
+           const char *key_hash)
 {
     const struct seal_place place = { log_id, next_idx++, unix_us };
     struct seal *seal = calloc(1, sizeof(*seal));
@@ -107,12 +110,22 @@ make(enum entry_kind kind, const struct uuid *run_id, int64_t unix_us)
     }
     if (kind == ENTRY_LOG_OPENED)
         json_object_set_new(facts, "previous", json_null());
+    if (key_hash != NULL) {
+        json_object_set_new(facts, "idempotency_key", json_string(key_hash));
+        json_object_set_new(facts, "request_hash", json_string(REQUEST_HASH));
+    }
     assert_non_null(seal);
     seal_init(seal);
     if (seal_record(seal, &record, &place, &err) == -1)
         fail_msg("%s", err.text);
     json_decref(facts);
     return seal;
+}
+
+static struct seal *
+make(enum entry_kind kind, const struct uuid *run_id, int64_t unix_us)
+{
+    return make_keyed(kind, run_id, unix_us, NULL);
 }
 
 static void
@@ -580,7 +593,7 @@ the_schema_is_known(void **state)
 
     (void)state;
     assert_int_equal(store->ops->check(store, &schema, &err), 0);
-    assert_int_equal(schema.found, 8);
+    assert_int_equal(schema.found, 9);
     assert_in_range(schema.found, schema.min, schema.max);
     assert_int_equal(empty->ops->check(empty, &schema, &err), 0);
     assert_int_equal(schema.found, 0);
@@ -705,6 +718,45 @@ open_runs_are_those_without_an_end(void **state)
 }
 
 static void
+a_key_is_found_and_is_one_runs_at_a_time(void **state)
+{
+    static const char key_hash[] =
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    const struct uuid runs[] = { fixture_new_run(), fixture_new_run() };
+    const int64_t now_unix_us = clock_unix_us();
+    struct store_key key;
+    struct err err = { 0 };
+
+    (void)state;
+    assert_int_equal(store->ops->find_key(store, key_hash, 0, &key, &err),
+                     STORE_NONE);
+    for (size_t i = 0; i < 2; i++) {
+        struct seal *seal =
+            make_keyed(ENTRY_ACCEPTED, &runs[i], now_unix_us, key_hash);
+
+        assert_int_equal(write_one(seal, &err), i == 0 ? 0 : -1);
+        drop(seal);
+    }
+    assert_int_equal(err.kind, ERR_INVALID); /* it is the entry's fault */
+    next_idx--;
+    err = (struct err){ 0 };
+    for (int ended = 0; ended < 2; ended++) {
+        assert_int_equal(
+            store->ops->find_key(store, key_hash, now_unix_us, &key, &err),
+            STORE_FOUND);
+        assert_memory_equal(&key.run_id, &runs[0], sizeof(runs[0]));
+        assert_string_equal(key.request_hash, REQUEST_HASH);
+        assert_int_equal(key.ended, ended);
+        if (!ended)
+            put(ENTRY_FINISHED, &runs[0]);
+    }
+    assert_int_equal(
+        store->ops->find_key(store, key_hash, now_unix_us + 1, &key, &err),
+        STORE_NONE);
+    assert_int_equal(err.kind, ERR_NONE);
+}
+
+static void
 a_checkpoint_may_be_written_twice(void **state)
 {
     struct store_checkpoint checkpoint = { .size = 3,
@@ -759,6 +811,7 @@ main(void)
         TEST(an_entry_is_found_by_run_and_kind),
         TEST(the_last_log_is_that_of_the_host),
         TEST(open_runs_are_those_without_an_end),
+        TEST(a_key_is_found_and_is_one_runs_at_a_time),
         TEST(a_checkpoint_may_be_written_twice),
         TEST(what_is_no_url_is_refused_without_being_told),
     };

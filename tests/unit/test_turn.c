@@ -33,10 +33,11 @@ struct turn_case {
 };
 
 /* clang-format off */
-#define SALVAGE { false, true, false }
-#define CANCEL  { true, true, false }
-#define STAGED  { false, true, true }
-#define PATIENT { false, false, false }
+#define SALVAGE { false, true, false, false }
+#define CANCEL  { true, true, false, false }
+#define STAGED  { false, true, true, false }
+#define PATIENT { false, false, false, false }
+#define ALONE   { false, true, false, true }
 /* clang-format on */
 
 static const struct turn_case cases[] = {
@@ -212,6 +213,37 @@ static const struct turn_case cases[] = {
         { "pro:ok", "answer:pro record" },
         { "recorded", "complete done end" } },
       "ok/none" },
+    { "the run outlives its client: both are waited for",
+      ALONE,
+      { { "began", "start" },
+        { "left", "" },
+        { "flash:ok", "answer:flash" },
+        { "left", "" },
+        { "pro:ok", "answer:pro record" },
+        { "recorded", "complete done end" } },
+      "ok/none" },
+    { "it outlives its client, and both fail",
+      ALONE,
+      { { "left", "" },
+        { "pro:timeout", "error:pro" },
+        { "flash:failed", "record" },
+        { "left", "" },
+        { "recorded", "done end" } },
+      "timeout/none" },
+    { "who leaves it while it is recorded adds nothing",
+      ALONE,
+      { { "flash:ok", "answer:flash" },
+        { "pro:ok", "answer:pro record" },
+        { "left", "" },
+        { "recorded", "complete done end" } },
+      "ok/none" },
+    { "a shutdown ends it all the same",
+      ALONE,
+      { { "left", "" },
+        { "flash:ok", "answer:flash" },
+        { "hurry", "cancel:pro:shutdown record" },
+        { "recorded", "complete done end" } },
+      "cancelled/flash_only" },
     { "an answer is told once",
       SALVAGE,
       { { "flash:ok", "answer:flash" },
@@ -374,7 +406,8 @@ test_any_order_of_facts_ends_in_one_done_after_one_record(void **state)
 
     (void)state;
     for (int round = 0; round < 20000; round++) {
-        const struct turn_policy policy = { round & 1, round & 2, round & 4 };
+        const struct turn_policy policy = { round & 1, round & 2, round & 4,
+                                            round & 8 };
         int records = 0;
         int dones = 0;
         struct turn turn;

@@ -214,6 +214,23 @@ test_a_client_that_leaves_ends_the_asking(void **state)
                    "510 receipt",
           .record = "cancelled/flash_only complete cancelled: preliminary "
                     "left@500" },
+        { .name = "between the answers, and the run goes on",
+          .script = { .outlives_client = true,
+                      .model = { OK(300), OK(900) },
+                      .left_at = 500 },
+          .story = "0 headers ask:flash ask:pro\n"
+                   "300 preliminary\n"
+                   "900 write:finished\n"
+                   "910 receipt",
+          .record = "ok/none complete complete: preliminary left@500" },
+        { .name = "before the run, which goes on",
+          .script = { .outlives_client = true,
+                      .model = { OK(300), OK(900) },
+                      .left_at = WORLD_BEFORE },
+          .story = "0 ask:flash ask:pro\n"
+                   "900 write:finished\n"
+                   "910 receipt",
+          .record = "ok/none complete complete: left@0" },
         { .name = "between the answers, as only a heartbeat finds out",
           .script = { .model = { OK(300), OK(900) },
                       .unwritable_at = 400,
