@@ -20,6 +20,7 @@
 
 #define FIRST_PLACES 64
 #define AWAY_BYTES   32 /* a number and a line's end */
+#define MAX_NUMBER   INT64_MAX
 
 struct batch {
     uint64_t number; /* its name */
@@ -58,7 +59,7 @@ number_of(const char *name, uint64_t *number)
 
     *number = strtoull(name, &end, 16);
     snprintf(again, sizeof(again), "%016" PRIx64 ".jsonl", *number);
-    return strcmp(name, again) == 0 ? 0 : -1;
+    return *number <= MAX_NUMBER && strcmp(name, again) == 0 ? 0 : -1;
 }
 
 static int
@@ -93,6 +94,15 @@ make_room(struct spool *spool, struct err *err)
     return 0;
 }
 
+/* A number is never given twice while a file has it, wherever that lies: one
+ * would take the other's place when it is moved. */
+static void
+note_number(struct spool *spool, uint64_t number)
+{
+    if (number >= spool->next_number)
+        spool->next_number = number + 1;
+}
+
 /* There is room for it. */
 static void
 list_batch(struct spool *spool, uint64_t number, size_t bytes)
@@ -105,17 +115,24 @@ list_batch(struct spool *spool, uint64_t number, size_t bytes)
     }
     spool->batches[at] = (struct batch){ .number = number, .bytes = bytes };
     spool->bytes += bytes;
-    if (number >= spool->next_number)
-        spool->next_number = number + 1;
+    note_number(spool, number);
 }
 
 static bool
 is_listed(const struct spool *spool, uint64_t number)
 {
-    for (size_t i = spool->first; i < spool->count; i++)
-        if (spool->batches[i].number == number)
-            return true;
-    return false;
+    size_t from = spool->first;
+    size_t to = spool->count;
+
+    while (from < to) {
+        const size_t middle = from + (to - from) / 2;
+
+        if (spool->batches[middle].number < number)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < spool->count && spool->batches[from].number == number;
 }
 
 static bool
@@ -162,8 +179,9 @@ move_aside(struct spool *spool, uint64_t number, struct err *err)
 
     path_of(spool, SPOOL_NEW, number, from);
     path_of(spool, SPOOL_BAD, number, to);
-    if (rename(from, to) == -1)
-        return err_set_errno(err, ERR_SYSTEM, "cannot move %s to %s", from, to);
+    if (file_move(from, to, err) == -1)
+        return -1;
+    note_number(spool, number);
     spool->set_aside++;
     return 0;
 }
@@ -194,16 +212,24 @@ load_batch(struct spool *spool, uint64_t number, struct err *err)
     return result;
 }
 
+/* The batches of a folder.  Their numbers are noted in spool, unless it is
+ * NULL. */
 static int
-count_files(const char *folder, size_t *count, struct err *err)
+count_files(const char *folder, size_t *count, struct spool *spool,
+            struct err *err)
 {
     struct dirent **names;
     const int found = scandir(folder, &names, is_batch, NULL);
 
     if (found == -1)
         return err_set_errno(err, ERR_SYSTEM, "cannot read %s", folder);
-    for (int i = 0; i < found; i++)
+    for (int i = 0; i < found; i++) {
+        uint64_t number;
+
+        if (spool != NULL && number_of(names[i]->d_name, &number) == 0)
+            note_number(spool, number);
         free(names[i]);
+    }
     free(names);
     *count = (size_t)found;
     return 0;
@@ -240,21 +266,19 @@ spool_look(const char *folder, struct spool_counts *counts, struct err *err)
 
     *counts = (struct spool_counts){ .bytes = 0 };
     snprintf(path, sizeof(path), "%s/%s", folder, SPOOL_NEW);
-    if (count_files(path, &counts->batches, err) == -1)
+    if (count_files(path, &counts->batches, NULL, err) == -1)
         return -1;
     snprintf(path, sizeof(path), "%s/%s", folder, SPOOL_BAD);
-    return count_files(path, &counts->set_aside, err);
+    return count_files(path, &counts->set_aside, NULL, err);
 }
 
 static int
 load_bad(struct spool *spool, struct err *err)
 {
-    struct spool_counts counts;
+    char path[PATH_MAX];
 
-    if (spool_look(spool->folder, &counts, err) == -1)
-        return -1;
-    spool->set_aside = counts.set_aside;
-    return 0;
+    snprintf(path, sizeof(path), "%s/%s", spool->folder, SPOOL_BAD);
+    return count_files(path, &spool->set_aside, spool, err);
 }
 
 /* ---- opening ----------------------------------------------------------- */

@@ -60,6 +60,7 @@ check_trailer(const struct buf *text, size_t lines_len, size_t *count,
     json_t *trailer = json_parse(text->bytes + lines_len, text->len - lines_len,
                                  TRAILER_DEPTH, err);
     char hex[2 * SHA256_LEN + 1];
+    int64_t said;
     int result = -1;
 
     if (trailer == NULL || hash_lines(text->bytes, lines_len, hex, err) == -1)
@@ -69,11 +70,13 @@ check_trailer(const struct buf *text, size_t lines_len, size_t *count,
         err_set(err, ERR_INVALID, "the lines are not those it ends with");
         goto out;
     }
-    *count = (size_t)json_get_int(trailer, "count", 0);
-    if (*count == 0 || *count > LOGBOOK_MAX_BATCH)
+    said = json_get_int(trailer, "count", 0);
+    if (said < 1 || said > LOGBOOK_MAX_BATCH) {
         err_set(err, ERR_INVALID, "it has no number of entries we write");
-    else
-        result = 0;
+        goto out;
+    }
+    *count = (size_t)said;
+    result = 0;
 out:
     json_decref(trailer);
     return result;
@@ -123,30 +126,39 @@ read_lines(struct spool_file *file, const char *bytes, size_t len,
     return len == 0 ? 0 : err_set(err, ERR_INVALID, "it has too many lines");
 }
 
+static int
+read_batch(struct spool_file *file, const char *path, struct err *err)
+{
+    size_t lines_len;
+    struct buf text;
+    int result = -1;
+
+    buf_init(&text, SPOOL_FILE_MAX_BYTES);
+    if (file_read(path, &text, err) == 0) {
+        file->bytes = text.len;
+        lines_len = find_trailer(&text);
+        if (check_trailer(&text, lines_len, &file->count, err) == 0)
+            result = read_lines(file, text.bytes, lines_len, err);
+    }
+    buf_close(&text);
+    return result;
+}
+
 struct spool_file *
 spool_file_read(const char *path, struct err *err)
 {
     struct spool_file *file = calloc(1, sizeof(*file));
-    size_t lines_len;
-    struct buf text;
+    struct err why = { 0 };
 
     if (file == NULL) {
         err_set(err, ERR_NOMEM, "a spooled batch");
         return NULL;
     }
-    buf_init(&text, SPOOL_FILE_MAX_BYTES);
-    if (file_read(path, &text, err) == -1)
-        goto fail;
-    file->bytes = text.len;
-    lines_len = find_trailer(&text);
-    if (check_trailer(&text, lines_len, &file->count, err) == -1 ||
-        read_lines(file, text.bytes, lines_len, err) == -1)
-        goto fail;
-    buf_close(&text);
-    return file;
-
-fail:
-    buf_close(&text);
+    if (read_batch(file, path, &why) == 0)
+        return file;
+    /* Whatever is above a limit was not written by us. */
+    err_set(err, why.kind == ERR_LIMIT ? ERR_INVALID : why.kind, "%s",
+            why.text);
     spool_file_free(file);
     return NULL;
 }

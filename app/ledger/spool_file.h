@@ -22,7 +22,9 @@
 #include "ledger/logbook.h"
 #include "ledger/seal.h"
 
-#define SPOOL_FILE_MAX_BYTES (256u << 20)
+/* The largest batch (DESK_MAX_BATCH_BYTES and a frame), each of its bytes as
+ * an escape of six. */
+#define SPOOL_FILE_MAX_BYTES (384u << 20)
 
 struct spool_file {
     const struct seal *entries[LOGBOOK_MAX_BATCH];

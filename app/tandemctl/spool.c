@@ -182,13 +182,13 @@ static enum command_exit
 put_back(void *arg, const char *spool, const char *subfolder, const char *name)
 {
     char from[PATH_MAX], to[PATH_MAX];
+    struct err err = { 0 };
 
     (void)arg;
     snprintf(from, sizeof(from), "%s/%s/%s", spool, subfolder, name);
     snprintf(to, sizeof(to), "%s/%s/%s", spool, SPOOL_NEW, name);
-    if (rename(from, to) == -1)
-        return command_complain("cannot move %s to %s: %s", from, to,
-                                strerror(errno));
+    if (file_move(from, to, &err) == -1)
+        return command_complain("%s", err.text);
     return COMMAND_OK;
 }
 

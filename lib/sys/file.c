@@ -191,6 +191,20 @@ file_create_durably(const char *path, mode_t mode, const void *bytes,
     return write_whole(path, mode, &(struct whole){ bytes, len, false }, err);
 }
 
+int
+file_move(const char *from, const char *to, struct err *err)
+{
+    /* rename(2) would replace it. */
+    if (link(from, to) == -1)
+        return errno == EEXIST
+                   ? err_set(err, ERR_INVALID, "%s is there already", to)
+                   : err_set_errno(err, ERR_SYSTEM, "cannot move %s to %s",
+                                   from, to);
+    if (unlink(from) == -1)
+        return err_set_errno(err, ERR_SYSTEM, "cannot remove %s", from);
+    return 0;
+}
+
 static int
 append_and_sync(int fd, const void *bytes, size_t len, struct err *err)
 {

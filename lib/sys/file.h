@@ -46,6 +46,10 @@ int file_lock(const char *path, int64_t deadline_mono_ms,
 int file_claim(const char *path, pid_t *holder,
                struct err *err) ATTR_MUST_CHECK;
 
+/* Within a file system.  ERR_INVALID when there is a file at to: it stays. */
+int file_move(const char *from, const char *to,
+              struct err *err) ATTR_MUST_CHECK;
+
 /* mkdir -p, made durable; an existing folder is fine and left as it is. */
 int file_make_folder(const char *path, mode_t mode,
                      struct err *err) ATTR_MUST_CHECK;

@@ -393,6 +393,76 @@ test_a_batch_set_aside_can_be_put_back(void **state)
 }
 
 static void
+set_aside_first(size_t i)
+{
+    struct spool_file *file = expect_first(i, 1);
+
+    assert_int_equal(spool_set_aside(spool, file, NULL), 0);
+    spool_file_free(file);
+}
+
+/* A number that began anew with each scribe would put one batch in the place
+ * of another. */
+static void
+test_no_batch_takes_the_place_of_one_that_was_set_aside(void **state)
+{
+    char from[128], to[128];
+
+    (void)state;
+    add(0, 1);
+    set_aside_first(0);
+    open_again();
+    add(1, 1);
+    path_in("bad/" FIRST_NAME, from);
+    path_in("new/" FIRST_NAME, to);
+    assert_int_equal(file_move(from, to, NULL), 0);
+    overwrite("drain", "");
+    assert_true(spool_look_again(spool));
+    assert_int_equal(spool_counts(spool).batches, 2);
+    set_aside_first(0);
+    set_aside_first(1);
+    assert_int_equal(spool_counts(spool).set_aside, 2);
+    open_again();
+    assert_int_equal(spool_counts(spool).set_aside, 2);
+}
+
+/* The hash is right, the number of entries is not. */
+static void
+test_a_file_that_counts_more_than_a_batch_is_kept_aside(void **state)
+{
+    static const char *const counts[] = { "1000000", "-1", "257", "0" };
+    static const char empty[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b93"
+                                "4ca495991b7852b855";
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        char text[128];
+
+        snprintf(text, sizeof(text), "{\"count\":%s,\"sha256\":\"%s\"}\n",
+                 counts[i], empty);
+        overwrite("new/" FIRST_NAME, text);
+        open_again();
+        assert_true(spool_is_empty(spool));
+        assert_int_equal(spool_counts(spool).set_aside, 1);
+        path_in("bad/" FIRST_NAME, text);
+        assert_int_equal(unlink(text), 0);
+    }
+}
+
+static void
+test_a_file_above_our_limits_does_not_stop_the_others(void **state)
+{
+    (void)state;
+    add(0, 1);
+    add(1, 1);
+    overwrite("new/" FIRST_NAME, "{\"count\":[[[[1]]]]}\n");
+    open_again();
+    assert_int_equal(spool_counts(spool).batches, 1);
+    assert_int_equal(spool_counts(spool).set_aside, 1);
+    drop_first(1, 1);
+}
+
+static void
 test_files_that_are_no_batches_are_left_alone(void **state)
 {
     char path[128];
@@ -433,6 +503,9 @@ main(void)
         TEST(test_a_batch_that_is_damaged_is_kept_aside),
         TEST(test_every_changed_byte_of_a_file_is_noticed),
         TEST(test_a_batch_set_aside_can_be_put_back),
+        TEST(test_no_batch_takes_the_place_of_one_that_was_set_aside),
+        TEST(test_a_file_that_counts_more_than_a_batch_is_kept_aside),
+        TEST(test_a_file_above_our_limits_does_not_stop_the_others),
         TEST(test_files_that_are_no_batches_are_left_alone),
         TEST(test_two_cannot_use_one_spool),
     };
