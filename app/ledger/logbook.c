@@ -210,10 +210,11 @@ write_opened(struct logbook *book, const char *host, struct err *err)
     const int64_t end_by_mono_ms = clock_mono_ms() + OPEN_MS;
     json_t *facts = opened_facts(book, host, err);
     enum logbook_outcome outcome = LOGBOOK_BLAMED;
+    struct logbook_result result;
 
     while (facts != NULL) {
-        struct logbook_result result;
         struct err why = { 0 };
+        int64_t retry_mono_ms;
 
         outcome = write_own(book, ENTRY_LOG_OPENED, facts, &result, &why);
         if (outcome == LOGBOOK_WRITTEN)
@@ -223,7 +224,10 @@ write_opened(struct logbook *book, const char *host, struct err *err)
                     why.text);
             break;
         }
-        fd_wait(-1, 0, vault_retry_mono_ms(book->vault));
+        retry_mono_ms = vault_retry_mono_ms(book->vault);
+        fd_wait(-1, 0,
+                retry_mono_ms < end_by_mono_ms ? retry_mono_ms
+                                               : end_by_mono_ms);
     }
     json_decref(facts);
     return outcome == LOGBOOK_WRITTEN ? 0 : -1;

@@ -359,6 +359,9 @@ wait_ms(const struct scribe *scribe)
         return scribe->stalled ? STALL_MS : 0;
     if (due_mono_ms < until_mono_ms)
         until_mono_ms = due_mono_ms;
+    if (desk_is_holding(&scribe->desk) &&
+        vault_retry_mono_ms(&scribe->vault) < until_mono_ms)
+        until_mono_ms = vault_retry_mono_ms(&scribe->vault);
     if (scribe->accept_mono_ms != 0 && scribe->accept_mono_ms < until_mono_ms)
         until_mono_ms = scribe->accept_mono_ms;
     if (desk_has_unclaimed(&scribe->desk) &&
@@ -426,12 +429,13 @@ should_end(struct scribe *scribe)
            clock_mono_ms() >= scribe->orphans_by_mono_ms;
 }
 
-/* Until no link holds a frame that was read and not looked at. */
+/* Until nothing is held and no link has a frame that was not looked at. */
 static void
 work_off(struct scribe *scribe, int64_t end_by_mono_ms)
 {
     work(scribe);
-    while (scribe->pending_count > 0 && clock_mono_ms() < end_by_mono_ms) {
+    while ((scribe->pending_count > 0 || desk_is_holding(&scribe->desk)) &&
+           clock_mono_ms() < end_by_mono_ms) {
         wait_and_read(scribe, wait_ms(scribe));
         work(scribe);
     }
@@ -451,6 +455,7 @@ serve(struct scribe *scribe)
     }
     /* What has been sent to us by now is still written; what is pending stands
      * in the way of reading it. */
+    vault_hurry(&scribe->vault);
     end_by_mono_ms = clock_mono_ms() + LINGER_MS;
     work_off(scribe, end_by_mono_ms);
     wait_and_read(scribe, 0);

@@ -6,12 +6,14 @@
 
 #include "base/clock.h"
 #include "client/crypto.h"
+#include "ledger/vault_inner.h"
 #include "sys/log.h"
 
 #define CHECK_MS       10000
 #define LOOK_MS        1000 /* for somebody who asks for an attempt now */
 #define SPOOL_RETRY_MS 1000
-#define ASKED_MS       2000 /* between attempts while a clerk waits for an answer */
+#define DRAIN_MS       20 /* of a turn, so that newcomers do not wait for all */
+#define DRAIN_AT_LEAST 2  /* batches in a turn, which may add one */
 
 /* ---- the database ------------------------------------------------------ */
 
@@ -32,17 +34,33 @@ jitter(void)
     return byte % (OUTAGE_MAX_JITTER + 1);
 }
 
+/* From now on the spool has everything before the database is given it. */
+static void
+note_away(struct vault *vault)
+{
+    if (vault->closed || vault->away_since_mono_ms != 0)
+        return;
+    vault->away_since_mono_ms = clock_mono_ms();
+    spool_mark_away(vault->spool, vault->away_since_mono_ms);
+}
+
+/* No more attempts for a minute. */
+static void
+open_outage(struct vault *vault)
+{
+    outage_open(&vault->outage, clock_mono_ms());
+    note_away(vault);
+}
+
 static void
 note_failure(struct vault *vault, const struct err *why)
 {
     const bool was_open = outage_is_open(&vault->outage);
 
     vault->failure_count++;
-    if (vault->away_since_mono_ms == 0) {
-        vault->away_since_mono_ms = clock_mono_ms();
-        spool_mark_away(vault->spool, vault->away_since_mono_ms);
-    }
     outage_failed(&vault->outage, clock_mono_ms(), jitter());
+    if (outage_is_open(&vault->outage) || (vault->hurried && !vault->closed))
+        open_outage(vault);
     if (vault->outage.failures == 1)
         log_error("ledger_write_failed",
                   "Audit log persistence failed, records wait: reason=%s",
@@ -66,9 +84,8 @@ note_success(struct vault *vault)
     vault->refusing = false;
 }
 
-/* What an attempt says about the database, apart from its own result. */
-static void
-note_attempt(struct vault *vault, int result, const struct err *why)
+void
+vault_note_attempt(struct vault *vault, int result, const struct err *why)
 {
     if (result == 0 || !may_heal(why))
         note_success(vault);
@@ -76,8 +93,8 @@ note_attempt(struct vault *vault, int result, const struct err *why)
         note_failure(vault, why);
 }
 
-static bool
-may_try(const struct vault *vault)
+bool
+vault_may_try(const struct vault *vault)
 {
     return outage_may_try(&vault->outage, clock_mono_ms());
 }
@@ -109,8 +126,10 @@ check_schema(struct vault *vault, struct err *err)
     struct store_schema schema = { 0 };
     const int result = vault->store->ops->check(vault->store, &schema, err);
 
-    vault->check_mono_ms = clock_mono_ms() + CHECK_MS;
-    note_attempt(vault, result, err);
+    vault_note_attempt(vault, result, err);
+    vault->check_mono_ms = vault->outage.failures > 0
+                               ? vault->outage.retry_mono_ms
+                               : clock_mono_ms() + CHECK_MS;
     if (result == 0)
         judge_schema(vault, &schema);
     return result;
@@ -132,13 +151,16 @@ vault_init(struct vault *vault, const struct vault_config *config,
     vault->spool = spool_open(&config->spool, deadline_mono_ms, err);
     if (vault->spool == NULL)
         return -1;
-    vault->away_since_mono_ms = spool_away_since(vault->spool);
+    if (vault->closed) /* batches are given to the database at any time */
+        spool_mark_away(vault->spool, 0);
+    else
+        vault->away_since_mono_ms = spool_away_since(vault->spool);
     if (check_schema(vault, &why) == 0)
         return 0;
     if (!may_heal(&why))
         return err_set(err, why.kind, "%s", why.text);
-    /* Nobody waits yet who would want more attempts first. */
-    outage_open(&vault->outage, clock_mono_ms());
+    if (!vault->closed) /* nobody waits yet who would want more attempts */
+        open_outage(vault);
     return 0;
 }
 
@@ -162,7 +184,7 @@ write_store(struct vault *vault, const struct seal *const *entries,
     const int result =
         vault->store->ops->write(vault->store, entries, count, &why);
 
-    note_attempt(vault, result, &why);
+    vault_note_attempt(vault, result, &why);
     if (result == 0)
         return VAULT_COMMITTED;
     err_set(err, why.kind, "%s", why.text);
@@ -195,7 +217,7 @@ write_closed(struct vault *vault, const struct seal *const *entries,
 {
     enum vault_outcome outcome = VAULT_HELD;
 
-    if (vault->schema_fits && may_try(vault))
+    if (vault->schema_fits && vault_may_try(vault))
         outcome = write_store(vault, entries, count, err);
     vault->refusing = !vault->schema_fits || outage_is_open(&vault->outage);
     return outcome;
@@ -209,22 +231,40 @@ must_spool(const struct vault *vault)
            outage_is_open(&vault->outage);
 }
 
-enum vault_outcome
-vault_write(struct vault *vault, const struct seal *const *entries,
-            size_t count, struct err *err)
+static enum vault_outcome
+write_either(struct vault *vault, const struct seal *const *entries,
+             size_t count, struct err *err)
 {
-    if (vault->closed)
-        return write_closed(vault, entries, count, err);
     if (!must_spool(vault)) {
         enum vault_outcome outcome;
 
-        if (!may_try(vault))
+        if (!vault_may_try(vault))
             return VAULT_HELD;
         outcome = write_store(vault, entries, count, err);
         if (outcome != VAULT_HELD || !must_spool(vault))
             return outcome;
     }
     return write_spool(vault, entries, count);
+}
+
+enum vault_outcome
+vault_write(struct vault *vault, const struct seal *const *entries,
+            size_t count, struct err *err)
+{
+    const enum vault_outcome outcome =
+        vault->closed ? write_closed(vault, entries, count, err)
+                      : write_either(vault, entries, count, err);
+
+    vault->holding = outcome == VAULT_HELD;
+    return outcome;
+}
+
+void
+vault_hurry(struct vault *vault)
+{
+    vault->hurried = true;
+    if (vault->outage.failures > 0 && !vault->closed)
+        open_outage(vault);
 }
 
 int64_t
@@ -240,10 +280,15 @@ vault_retry_mono_ms(const struct vault *vault)
 /* ---- draining ---------------------------------------------------------- */
 
 static bool
+wants_to_drain(const struct vault *vault)
+{
+    return !spool_is_empty(vault->spool) && vault->schema_fits;
+}
+
+static bool
 can_drain(const struct vault *vault)
 {
-    return !spool_is_empty(vault->spool) && vault->schema_fits &&
-           may_try(vault);
+    return wants_to_drain(vault) && vault_may_try(vault);
 }
 
 static void
@@ -326,6 +371,18 @@ drain_one(struct vault *vault)
     spool_file_free(file);
 }
 
+/* More than what a turn can add, or the folder would never be empty. */
+static void
+drain(struct vault *vault)
+{
+    const int64_t end_by_mono_ms = clock_mono_ms() + DRAIN_MS;
+
+    for (int done = 0; can_drain(vault) && (done < DRAIN_AT_LEAST ||
+                                            clock_mono_ms() < end_by_mono_ms);
+         done++)
+        drain_one(vault);
+}
+
 /* ---- work -------------------------------------------------------------- */
 
 /* Is there anything that somebody could want to be tried? */
@@ -347,6 +404,19 @@ look_for_requests(struct vault *vault)
     vault->check_mono_ms = 0;
 }
 
+/* While a batch is tried its own attempts tell; an answer about the schema in
+ * between would begin their count anew. */
+static int64_t
+check_due_mono_ms(const struct vault *vault)
+{
+    if (vault->holding && vault->schema_fits && !outage_is_open(&vault->outage))
+        return INT64_MAX;
+    if (!vault_may_try(vault) &&
+        vault->outage.retry_mono_ms > vault->check_mono_ms)
+        return vault->outage.retry_mono_ms;
+    return vault->check_mono_ms;
+}
+
 void
 vault_work(struct vault *vault)
 {
@@ -356,25 +426,24 @@ vault_work(struct vault *vault)
         vault->look_mono_ms = now_mono_ms + LOOK_MS;
         look_for_requests(vault);
     }
-    if (now_mono_ms >= vault->check_mono_ms && may_try(vault)) {
+    if (now_mono_ms >= check_due_mono_ms(vault)) {
         struct err err = { 0 };
 
         if (check_schema(vault, &err) == -1 && !may_heal(&err))
             log_error("ledger_check_failed", "reason=%s", err.text);
     }
-    if (can_drain(vault))
-        drain_one(vault);
+    drain(vault);
 }
 
 int64_t
 vault_wake_mono_ms(const struct vault *vault)
 {
-    int64_t wake_mono_ms = vault->outage.failures > 0
-                               ? vault->outage.retry_mono_ms
-                               : vault->check_mono_ms;
+    int64_t wake_mono_ms = check_due_mono_ms(vault);
 
     if (can_drain(vault))
         return 0;
+    if (wants_to_drain(vault) && vault->outage.retry_mono_ms < wake_mono_ms)
+        wake_mono_ms = vault->outage.retry_mono_ms;
     if (is_looked_at(vault) && vault->look_mono_ms < wake_mono_ms)
         wake_mono_ms = vault->look_mono_ms;
     return wake_mono_ms;
@@ -399,123 +468,4 @@ vault_takes_runs(const struct vault *vault)
     if (vault->refusing)
         return false;
     return vault->closed || !must_spool(vault) || spool_has_room(vault->spool);
-}
-
-/* ---- looking things up ------------------------------------------------- */
-
-/* Settles what asking the store gave: a failure counts as any other. */
-static void
-note_asked(struct vault *vault, bool failed, const struct err *why,
-           struct err *err)
-{
-    note_attempt(vault, failed ? -1 : 0, why);
-    if (failed)
-        err_set(err, why->kind, "%s", why->text);
-}
-
-static int
-check_reachable(struct vault *vault, struct err *err)
-{
-    if (may_try(vault))
-        return 0;
-    outage_hasten(&vault->outage, clock_mono_ms() + ASKED_MS);
-    return err_set(err, ERR_SYSTEM, "the database is away");
-}
-
-enum store_answer
-vault_find(struct vault *vault, const struct frame_record *record,
-           enum entry_kind kind, struct entry_receipt *receipt, struct err *err)
-{
-    const struct uuid *run_id = &record->run_id;
-    struct store *store = vault->store;
-    struct err why = { 0 };
-    enum store_answer answer;
-
-    if (spool_find(vault->spool, run_id, kind, receipt) == STORE_FOUND)
-        return STORE_FOUND;
-    if (vault->away_since_mono_ms != 0 &&
-        record->submitted_mono_ms > vault->away_since_mono_ms)
-        return STORE_NONE;
-    if (check_reachable(vault, err) == -1)
-        return STORE_FAILED;
-    answer = store->ops->find(store, run_id, kind, receipt, &why);
-    note_asked(vault, answer == STORE_FAILED, &why, err);
-    return answer;
-}
-
-enum store_answer
-vault_read_body(struct vault *vault, const struct uuid *run_id,
-                enum entry_kind kind, struct buf *body, struct err *err)
-{
-    struct store *store = vault->store;
-    struct err why = { 0 };
-    enum store_answer answer =
-        spool_read_body(vault->spool, run_id, kind, body, err);
-
-    if (answer != STORE_NONE)
-        return answer;
-    if (check_reachable(vault, err) == -1)
-        return STORE_FAILED;
-    answer = store->ops->read_body(store, run_id, kind, body, &why);
-    note_asked(vault, answer == STORE_FAILED, &why, err);
-    return answer;
-}
-
-enum store_answer
-vault_find_key(struct vault *vault, const char *key_hash, int64_t since_unix_us,
-               struct store_key *key, struct err *err)
-{
-    struct store *store = vault->store;
-    struct err why = { 0 };
-    enum store_answer answer;
-
-    if (check_reachable(vault, err) == -1)
-        return STORE_FAILED;
-    answer = store->ops->find_key(store, key_hash, since_unix_us, key, &why);
-    note_asked(vault, answer == STORE_FAILED, &why, err);
-    return answer;
-}
-
-enum store_answer
-vault_last_log(struct vault *vault, const struct uuid *except,
-               struct store_log *log, struct err *err)
-{
-    struct store *store = vault->store;
-    struct err why = { 0 };
-    const enum store_answer answer =
-        store->ops->last_log(store, vault->host, except, log, &why);
-
-    note_asked(vault, answer == STORE_FAILED, &why, err);
-    return answer;
-}
-
-int
-vault_open_runs(struct vault *vault,
-                int (*each)(void *arg, const struct uuid *run_id,
-                            struct err *err),
-                void *arg, struct err *err)
-{
-    struct store *store = vault->store;
-    struct err why = { 0 };
-    const int result =
-        store->ops->open_runs(store, vault->host, each, arg, &why);
-
-    note_asked(vault, result == -1, &why, err);
-    return result;
-}
-
-int
-vault_write_checkpoint(struct vault *vault,
-                       const struct store_checkpoint *checkpoint,
-                       struct err *err)
-{
-    struct store *store = vault->store;
-    struct err why = { 0 };
-    int result;
-
-    if (!vault_is_clear(vault))
-        return 0;
-    result = store->ops->write_checkpoint(store, checkpoint, &why);
-    note_asked(vault, result == -1, &why, err);
-    return result;
 }

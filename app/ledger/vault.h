@@ -46,8 +46,11 @@ struct vault {
     bool closed;
     struct outage outage;
     bool reached;               /* since the start, at least once */
+    bool hurried;               /* one failure is enough for the spool */
+    bool holding;               /* the last batch was held */
     int64_t away_since_mono_ms; /* nothing submitted later was given to the
-                                 * database, by any scribe; 0: it is there */
+                                 * database but from the spool, by any scribe;
+                                 * 0: it is there, or nobody knows */
     struct store_schema schema;
     bool schema_fits;
     int64_t check_mono_ms;       /* the schema is looked at again then */
@@ -82,11 +85,14 @@ int vault_write_checkpoint(struct vault *vault,
                            const struct store_checkpoint *checkpoint,
                            struct err *err) ATTR_MUST_CHECK;
 
+/* There is no time for more than one attempt any more. */
+void vault_hurry(struct vault *vault);
+
 /* When a held batch is worth another attempt. */
 int64_t vault_retry_mono_ms(const struct vault *vault);
 
-/* Looks at the schema, tries a database that was away, commits one spooled
- * batch: what is due. */
+/* Looks at the schema, tries a database that was away, commits some spooled
+ * batches: what is due. */
 void vault_work(struct vault *vault);
 int64_t vault_wake_mono_ms(const struct vault *vault);
 
@@ -102,7 +108,7 @@ bool vault_takes_runs(const struct vault *vault);
 
 /* An entry of a record that was submitted then: in the spool, or in the
  * database unless it has been away since before.  STORE_FAILED at once while
- * the database is left alone; it is tried sooner then. */
+ * the database is left alone; it is tried sooner then, as a clerk waits. */
 enum store_answer vault_find(struct vault *vault,
                              const struct frame_record *record,
                              enum entry_kind kind,

@@ -37,6 +37,8 @@ static struct {
     struct store store; /* first */
     bool away;
     bool commits_in_secret; /* away, but what it is given arrives */
+    bool locked;            /* for writing only */
+    int64_t takes_ms;       /* for a write */
     const struct seal *poison;
     int64_t schema;
     int64_t written[MAX_WRITTEN]; /* idx, in their order */
@@ -80,9 +82,11 @@ static int
 fake_write(struct store *store, const struct seal *const *entries, size_t count,
            struct err *err)
 {
-    const int failed = away(err);
+    const int failed =
+        away(err) == -1 || fake.locked ? err_set(err, ERR_SYSTEM, "locked") : 0;
 
     (void)store;
+    now_ms += fake.takes_ms;
     if (failed && !fake.commits_in_secret)
         return -1;
     for (size_t i = 0; i < count; i++)
@@ -201,7 +205,8 @@ put_until_settled(size_t first, size_t count)
 static void
 let_pass(int64_t until_ms)
 {
-    while (vault_wake_mono_ms(&vault) <= until_ms) {
+    for (int turns = 0; vault_wake_mono_ms(&vault) <= until_ms; turns++) {
+        assert_true(turns < 1000); /* else it spins */
         if (vault_wake_mono_ms(&vault) > now_ms)
             now_ms = vault_wake_mono_ms(&vault);
         vault_work(&vault);
@@ -307,10 +312,77 @@ test_newer_entries_do_not_pass_those_that_wait(void **state)
     fake.away = false;
     now_ms += 61000;
     assert_int_equal(put(2, 1), VAULT_SPOOLED); /* before the first probe */
+    fake.takes_ms = 30;
     vault_work(&vault);
-    assert_int_equal(put(3, 1), VAULT_SPOOLED); /* two still wait */
-    let_pass(now_ms);
+    assert_int_equal(put(3, 1), VAULT_SPOOLED); /* one still waits */
+    let_pass(now_ms + 100);
     expect_written(4);
+}
+
+/* Each turn adds a batch, however slow the store is. */
+static void
+test_the_spool_is_drained_while_newer_entries_come(void **state)
+{
+    (void)state;
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, 1), VAULT_SPOOLED);
+    assert_int_equal(put(1, 1), VAULT_SPOOLED);
+    assert_int_equal(put(2, 1), VAULT_SPOOLED);
+    fake.away = false;
+    fake.takes_ms = 500;
+    now_ms += 61000;
+    for (size_t i = 3; i < 6 && !spool_is_empty(vault.spool); i++) {
+        vault_work(&vault);
+        (void)put(i, 1);
+    }
+    assert_true(spool_is_empty(vault.spool));
+}
+
+static void
+test_an_idle_vault_waits_for_a_store_that_is_away(void **state)
+{
+    const int attempts = fake.attempts;
+
+    (void)state;
+    fake.away = true;
+    let_pass(now_ms + 20000); /* and does not spin */
+    assert_int_equal(fake.attempts - attempts, 5);
+    assert_int_equal(put(0, 1), VAULT_SPOOLED); /* nobody waits any more */
+}
+
+/* The store answers questions, but a lock is in the way of entries. */
+static void
+test_looking_at_the_schema_does_not_begin_the_attempts_anew(void **state)
+{
+    enum vault_outcome outcome;
+
+    (void)state;
+    fake.locked = true;
+    now_ms += 9000; /* it is due between the attempts */
+    outcome = put(0, 1);
+    for (int i = 1; i < 5; i++) {
+        assert_int_equal(outcome, VAULT_HELD);
+        now_ms = vault_retry_mono_ms(&vault);
+        vault_work(&vault);
+        outcome = put(0, 1);
+    }
+    assert_int_equal(outcome, VAULT_SPOOLED);
+}
+
+static void
+test_whoever_is_in_a_hurry_makes_one_attempt(void **state)
+{
+    (void)state;
+    fake.away = true;
+    assert_int_equal(put(0, 1), VAULT_HELD);
+    vault_hurry(&vault);
+    assert_int_equal(put(0, 1), VAULT_SPOOLED);
+    fake.away = false;
+    open_again(false);
+    let_pass(now_ms);
+    vault_hurry(&vault);
+    fake.away = true;
+    assert_int_equal(put(1, 1), VAULT_SPOOLED);
 }
 
 /* The commit went through and its answer was lost. */
@@ -499,11 +571,15 @@ test_a_store_that_is_left_alone_is_not_asked_either(void **state)
 static void
 test_what_was_submitted_while_the_store_was_away_is_not_there(void **state)
 {
-    const int64_t away_ms = now_ms;
+    const int64_t first_failure_ms = now_ms;
+    int64_t away_ms;
 
     (void)state;
     fake.away = true;
     assert_int_equal(put_until_settled(0, 1), VAULT_SPOOLED);
+    away_ms = now_ms;
+    /* Until then others may have been given to it, and have arrived. */
+    assert_int_equal(find(1, first_failure_ms + 1), STORE_FAILED);
     assert_int_equal(find(1, away_ms + 1), STORE_NONE);
     open_again(false); /* a new scribe */
     assert_int_equal(find(1, away_ms + 1), STORE_NONE);
@@ -514,6 +590,21 @@ test_what_was_submitted_while_the_store_was_away_is_not_there(void **state)
     assert_int_equal(vault.away_since_mono_ms, 0);
     open_again(false);
     assert_int_equal(vault.away_since_mono_ms, 0);
+}
+
+/* There it is given entries at any time, and the answer may be lost. */
+static void
+test_with_the_policy_closed_nobody_knows_what_is_not_there(void **state)
+{
+    (void)state;
+    open_again(true);
+    fake.away = true;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(put(0, 1), VAULT_HELD);
+        now_ms = vault_retry_mono_ms(&vault);
+    }
+    now_ms -= 1000;
+    assert_int_equal(find(1, now_ms + 1), STORE_FAILED);
 }
 
 static void
@@ -548,6 +639,11 @@ main(void)
         TEST(test_somebody_may_ask_for_an_attempt_now),
         TEST(test_a_store_that_is_left_alone_is_not_asked_either),
         TEST(test_what_was_submitted_while_the_store_was_away_is_not_there),
+        TEST(test_the_spool_is_drained_while_newer_entries_come),
+        TEST(test_an_idle_vault_waits_for_a_store_that_is_away),
+        TEST(test_looking_at_the_schema_does_not_begin_the_attempts_anew),
+        TEST(test_whoever_is_in_a_hurry_makes_one_attempt),
+        TEST(test_with_the_policy_closed_nobody_knows_what_is_not_there),
         TEST(test_the_store_is_closed_with_the_vault),
     };
 
