@@ -12,17 +12,35 @@
 
 /* ---- beginning and end -------------------------------------------------- */
 
+static struct run *
+find_or_add(struct desk *desk, const struct uuid *run_id, struct err *err)
+{
+    struct run *run = runs_find(desk->runs, run_id);
+
+    if (run == NULL)
+        run = runs_add(desk->runs, run_id);
+    if (run == NULL)
+        err_set(err, ERR_LIMIT, "more than %d runs were left open", RUNS_MAX);
+    return run;
+}
+
 int
 desk_note_open_run(void *arg, const struct uuid *run_id, struct err *err)
 {
-    struct desk *desk = arg;
+    struct run *run = find_or_add(arg, run_id, err);
 
-    if (runs_find(desk->runs, run_id) != NULL)
-        return 0;
-    if (runs_add(desk->runs, run_id) == NULL)
-        return err_set(err, ERR_LIMIT, "more than %d runs were left open",
-                       RUNS_MAX);
+    if (run == NULL)
+        return -1;
+    run->confirmed = true;
     return 0;
+}
+
+/* A file that was committed and came back, by a power cut or since it could not
+ * be removed, speaks of runs that have their end in the database. */
+static int
+note_spooled_run(void *arg, const struct uuid *run_id, struct err *err)
+{
+    return find_or_add(arg, run_id, err) != NULL ? 0 : -1;
 }
 
 /* A key that was used while the database was away, which cannot know it. */
@@ -59,7 +77,7 @@ desk_init(struct desk *desk, const struct desk_config *config, struct err *err)
     desk->runs = runs_new(err);
     desk->keys = keys_new(config->key_ttl_us, err);
     if (desk->runs == NULL || desk->keys == NULL ||
-        spool_open_runs(vault->spool, desk_note_open_run, desk, err) == -1 ||
+        spool_open_runs(vault->spool, note_spooled_run, desk, err) == -1 ||
         spool_each(vault->spool, note_spooled_key, desk, err) == -1)
         return -1;
     if (vault_is_clear(vault)) {
@@ -319,7 +337,7 @@ static enum desk_decision
 decide_finished(struct desk *desk, struct link *link, const struct frame *frame,
                 const struct frame_record *record)
 {
-    const bool open = runs_find(desk->runs, &record->run_id) != NULL;
+    const struct run *run = runs_find(desk->runs, &record->run_id);
     struct vault *vault = desk->vault;
     struct entry_receipt receipt;
     struct err err = { 0 };
@@ -327,7 +345,7 @@ decide_finished(struct desk *desk, struct link *link, const struct frame *frame,
 
     /* Believed to be open only because its clerk says so, it may have got this
      * very end from the scribe before us. */
-    if (open && (desk->caught_up || !is_of_before(desk, record))) {
+    if (run != NULL && (run->confirmed || !is_of_before(desk, record))) {
         desk_open_run(desk, link, &record->run_id);
         return take(desk, link, frame, record);
     }
@@ -340,7 +358,7 @@ decide_finished(struct desk *desk, struct link *link, const struct frame *frame,
         answer = vault_find(vault, record, ENTRY_ORPHANED, &receipt, &err);
     if (answer == STORE_FAILED)
         return ask_later(link, record, &err);
-    if (answer == STORE_NONE && open)
+    if (answer == STORE_NONE && run != NULL)
         return take(desk, link, frame, record);
     return refuse_now(link, record,
                       answer == STORE_FOUND
@@ -361,6 +379,7 @@ static enum desk_decision
 decide_left(struct desk *desk, struct link *link, const struct frame *frame,
             const struct frame_record *record)
 {
+    const struct frame_record finished = { .run_id = record->run_id };
     struct vault *vault = desk->vault;
     struct entry_receipt receipt;
     struct err err = { 0 };
@@ -371,8 +390,8 @@ decide_left(struct desk *desk, struct link *link, const struct frame *frame,
     answer = vault_find(vault, record, ENTRY_LEFT, &receipt, &err);
     if (answer == STORE_FOUND)
         return answer_again(desk, link, record, &receipt);
-    if (answer == STORE_NONE)
-        answer = vault_find(vault, record, ENTRY_FINISHED, &receipt, &err);
+    if (answer == STORE_NONE) /* which was submitted at any time before */
+        answer = vault_find(vault, &finished, ENTRY_FINISHED, &receipt, &err);
     if (answer == STORE_FAILED)
         return ask_later(link, record, &err);
     if (answer == STORE_NONE)

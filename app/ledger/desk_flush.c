@@ -72,6 +72,8 @@ take_own(struct desk *desk, enum entry_kind kind, const struct uuid *run_id,
         item->from.run_id = *run_id;
 }
 
+/* The first of a series of failures is told: it may last as long as the
+ * database is away. */
 static void
 take_orphan(struct desk *desk, const struct run *run)
 {
@@ -81,11 +83,24 @@ take_orphan(struct desk *desk, const struct run *run)
 
     if (facts != NULL) {
         take_own(desk, ENTRY_ORPHANED, &run->id, facts);
+        desk->quiet_until_mono_ms = 0;
         return;
     }
     uuid_format(&run->id, run_id);
-    log_error("ledger_orphan_failed", "run_id=%s reason=%s", run_id, err.text);
+    if (desk->quiet_until_mono_ms == 0)
+        log_error("ledger_orphan_failed", "run_id=%s reason=%s", run_id,
+                  err.text);
     desk->quiet_until_mono_ms = clock_mono_ms() + QUIET_MS;
+}
+
+/* Nobody claims it, and no worker has it. */
+static void
+end_lost_run(struct desk *desk, struct run *run)
+{
+    if (run->confirmed)
+        take_orphan(desk, run);
+    else if (desk->caught_up) /* the database does not say that it is open */
+        claim_end_run(desk->runs, &run->id);
 }
 
 void
@@ -102,7 +117,7 @@ desk_check_runs(struct desk *desk)
         else if (++run->misses >= MISSES_TO_ORPHAN &&
                  !desk_batch_is_full(desk) &&
                  !desk_batch_has_run(desk, &run->id))
-            take_orphan(desk, run);
+            end_lost_run(desk, run);
     }
 }
 
@@ -175,8 +190,10 @@ note_accepted(struct desk *desk, const struct desk_item *item,
 
     if (keys_read(item->facts, &key, NULL) == 0 && key.hash[0] != '\0')
         keys_add(desk->keys, &key);
-    if (run != NULL) /* whoever took the record left room for it */
-        claim_run(run, item->link);
+    if (run == NULL) /* whoever took the record left room for it */
+        return;
+    run->confirmed = true;
+    claim_run(run, item->link);
 }
 
 static void

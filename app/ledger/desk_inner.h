@@ -10,7 +10,7 @@
 
 #define DESK_MAX_FACTS_DEPTH 8
 
-/* A run without an end that earlier scribes left; arg is the desk. */
+/* A run that the database says has no end; arg is the desk. */
 int desk_note_open_run(void *arg, const struct uuid *run_id,
                        struct err *err) ATTR_MUST_CHECK;
 

@@ -27,6 +27,7 @@ struct run {
     int misses;         /* checks in a row that found no worker with it */
     struct run *next;   /* in its bucket, or in the list of free ones */
     bool used;
+    bool confirmed; /* it has no end for certain, not because somebody says */
 };
 
 struct runs;

@@ -33,6 +33,7 @@
 #include "support/scratch.h"
 #include "sys/counters.h"
 #include "sys/fd.h"
+#include "sys/file.h"
 #include "sys/log.h"
 #include "sys/sock.h"
 
@@ -1309,6 +1310,70 @@ test_after_a_full_disk_ends_are_written_and_beginnings_are_not(void **state)
     clerk_free(second);
 }
 
+#define FIRST_BATCH "0000000000000000.jsonl"
+
+static void
+copy_file(const char *from, const char *to)
+{
+    struct buf text;
+
+    buf_init(&text, SPOOL_BYTES);
+    assert_int_equal(file_read(from, &text, NULL), 0);
+    assert_int_equal(file_write_durably(to, 0600, text.bytes, text.len, NULL),
+                     0);
+    buf_close(&text);
+}
+
+static void
+wait_until_gone(const char *path)
+{
+    const int64_t deadline = clock_mono_ms() + WAIT_MS;
+
+    while (access(path, F_OK) == 0) {
+        assert_true(clock_left_ms(deadline) > 0);
+        usleep(5000);
+    }
+}
+
+/* A power cut may bring back a batch that was committed and removed. */
+static void
+test_a_batch_that_comes_back_opens_no_run_again(void **state)
+{
+    char away[160], batch[160], copy[160], drain[160], bad[160];
+    const struct uuid ended_id = new_run(), lost_id = new_run();
+    struct clerk *clerk = new_clerk();
+
+    (void)state;
+    snprintf(away, sizeof(away), "%s/elsewhere", folder);
+    snprintf(copy, sizeof(copy), "%s/copy", folder);
+    snprintf(batch, sizeof(batch), "%s/new/" FIRST_BATCH, spool_path);
+    snprintf(drain, sizeof(drain), "%s/drain", spool_path);
+    snprintf(bad, sizeof(bad), "%s/bad/" FIRST_BATCH, spool_path);
+    assert_int_equal(rename(store_path, away), 0);
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &ended_id), CLERK_RECORDED);
+    assert_int_equal(clerk_receipt(clerk)->state, ENTRY_SPOOLED);
+    copy_file(batch, copy);
+    assert_int_equal(rename(away, store_path), 0);
+    assert_int_equal(file_write_durably(drain, 0600, "", 0, NULL), 0);
+    wait_until_gone(batch);
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &ended_id), CLERK_RECORDED);
+    scribe_kill();
+    clerk_free(clerk);
+
+    copy_file(copy, batch);
+    scribe_start();
+    wait_until_ready();
+    clerk = new_clerk();
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &lost_id), CLERK_RECORDED);
+    clerk_free(clerk);
+    wait_for_kind(&lost_id, "orphaned"); /* so the other was looked at, too */
+    assert_false(log_says("kind=orphaned"));
+    assert_int_equal(count_kind(&ended_id, "orphaned"), 0);
+    assert_int_equal(access(bad, F_OK), -1);
+    assert_int_equal(access(batch, F_OK), -1);
+    scribe_stop();
+}
+
 static void
 test_a_log_is_signed_for_from_its_beginning_to_its_end(void **state)
 {
@@ -1503,6 +1568,7 @@ main(void)
         SCRIBE_TEST(test_records_wait_for_a_full_disk_to_pass),
         SCRIBE_TEST(
             test_after_a_full_disk_ends_are_written_and_beginnings_are_not),
+        SCRIBE_TEST(test_a_batch_that_comes_back_opens_no_run_again),
         SCRIBE_TEST(test_a_log_is_signed_for_from_its_beginning_to_its_end),
         SCRIBE_TEST(test_leaving_closes_the_log_and_the_next_one_names_it),
         SCRIBE_TEST(test_a_scribe_that_leaves_writes_what_was_sent_before),
