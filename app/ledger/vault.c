@@ -34,22 +34,14 @@ jitter(void)
     return byte % (OUTAGE_MAX_JITTER + 1);
 }
 
-/* From now on the spool has everything before the database is given it. */
+/* What is submitted from now on has not been given to the database. */
 static void
 note_away(struct vault *vault)
 {
-    if (vault->closed || vault->away_since_mono_ms != 0)
+    if (vault->closed) /* there it may be given at any time */
         return;
     vault->away_since_mono_ms = clock_mono_ms();
     spool_mark_away(vault->spool, vault->away_since_mono_ms);
-}
-
-/* No more attempts for a minute. */
-static void
-open_outage(struct vault *vault)
-{
-    outage_open(&vault->outage, clock_mono_ms());
-    note_away(vault);
 }
 
 static void
@@ -58,9 +50,11 @@ note_failure(struct vault *vault, const struct err *why)
     const bool was_open = outage_is_open(&vault->outage);
 
     vault->failure_count++;
+    if (vault->away_since_mono_ms == 0)
+        note_away(vault);
     outage_failed(&vault->outage, clock_mono_ms(), jitter());
-    if (outage_is_open(&vault->outage) || (vault->hurried && !vault->closed))
-        open_outage(vault);
+    if (vault->hurried && !vault->closed)
+        outage_open(&vault->outage, clock_mono_ms());
     if (vault->outage.failures == 1)
         log_error("ledger_write_failed",
                   "Audit log persistence failed, records wait: reason=%s",
@@ -151,7 +145,7 @@ vault_init(struct vault *vault, const struct vault_config *config,
     vault->spool = spool_open(&config->spool, deadline_mono_ms, err);
     if (vault->spool == NULL)
         return -1;
-    if (vault->closed) /* batches are given to the database at any time */
+    if (vault->closed)
         spool_mark_away(vault->spool, 0);
     else
         vault->away_since_mono_ms = spool_away_since(vault->spool);
@@ -160,7 +154,7 @@ vault_init(struct vault *vault, const struct vault_config *config,
     if (!may_heal(&why))
         return err_set(err, why.kind, "%s", why.text);
     if (!vault->closed) /* nobody waits yet who would want more attempts */
-        open_outage(vault);
+        outage_open(&vault->outage, clock_mono_ms());
     return 0;
 }
 
@@ -240,6 +234,8 @@ write_either(struct vault *vault, const struct seal *const *entries,
 
         if (!vault_may_try(vault))
             return VAULT_HELD;
+        if (vault->away_since_mono_ms != 0 && !vault->holding)
+            note_away(vault); /* this batch may arrive, too */
         outcome = write_store(vault, entries, count, err);
         if (outcome != VAULT_HELD || !must_spool(vault))
             return outcome;
@@ -264,7 +260,7 @@ vault_hurry(struct vault *vault)
 {
     vault->hurried = true;
     if (vault->outage.failures > 0 && !vault->closed)
-        open_outage(vault);
+        outage_open(&vault->outage, clock_mono_ms());
 }
 
 int64_t

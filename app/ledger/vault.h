@@ -50,7 +50,7 @@ struct vault {
     bool holding;               /* the last batch was held */
     int64_t away_since_mono_ms; /* nothing submitted later was given to the
                                  * database but from the spool, by any scribe;
-                                 * 0: it is there, or nobody knows */
+                                 * 0: it is there, or closed */
     struct store_schema schema;
     bool schema_fits;
     int64_t check_mono_ms;       /* the schema is looked at again then */

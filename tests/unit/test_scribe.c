@@ -1374,6 +1374,36 @@ test_a_batch_that_comes_back_opens_no_run_again(void **state)
     scribe_stop();
 }
 
+/* There is no time for five attempts: the spool has it, and the log its end. */
+static void
+test_leaving_while_the_ledger_is_away_writes_what_is_held(void **state)
+{
+    const struct uuid run_id = new_run();
+    struct clerk *clerk = new_clerk();
+    char away[160];
+
+    (void)state;
+    snprintf(away, sizeof(away), "%s/elsewhere", folder);
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    assert_int_equal(rename(store_path, away), 0);
+    submit(clerk, ENTRY_FINISHED, &run_id, NULL, 0);
+    wait_for_log("records wait");
+    scribe_stop();
+    clerk_turn(clerk);
+    assert_int_equal(clerk_state(clerk), CLERK_RECORDED);
+    assert_int_equal(clerk_receipt(clerk)->state, ENTRY_SPOOLED);
+    clerk_free(clerk);
+
+    assert_int_equal(rename(away, store_path), 0);
+    scribe_start();
+    wait_for_kind(&run_id, "finished");
+    wait_for_log("ledger_spool_drained");
+    assert_int_equal(
+        ledger_int("SELECT count(*) FROM entry WHERE kind = 'log_closed'",
+                   NULL),
+        1);
+}
+
 static void
 test_a_log_is_signed_for_from_its_beginning_to_its_end(void **state)
 {
@@ -1569,6 +1599,7 @@ main(void)
         SCRIBE_TEST(
             test_after_a_full_disk_ends_are_written_and_beginnings_are_not),
         SCRIBE_TEST(test_a_batch_that_comes_back_opens_no_run_again),
+        SCRIBE_TEST(test_leaving_while_the_ledger_is_away_writes_what_is_held),
         SCRIBE_TEST(test_a_log_is_signed_for_from_its_beginning_to_its_end),
         SCRIBE_TEST(test_leaving_closes_the_log_and_the_next_one_names_it),
         SCRIBE_TEST(test_a_scribe_that_leaves_writes_what_was_sent_before),
