@@ -14,28 +14,19 @@
 
 #include "base/str.h"
 #include "ledger/spool_index.h"
+#include "ledger/spool_list.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/log.h"
 
-#define FIRST_PLACES 64
-#define AWAY_BYTES   32 /* a number and a line's end */
-#define MAX_NUMBER   INT64_MAX
-
-struct batch {
-    uint64_t number; /* its name */
-    size_t bytes;
-};
+#define AWAY_BYTES 32 /* a number and a line's end */
+#define MAX_NUMBER INT64_MAX
 
 struct spool {
     struct spool_config config;
     char folder[PATH_MAX - 64]; /* a file's name still fits behind it */
     int lock_fd;
-    struct batch *batches; /* rising by number; those before first are gone */
-    size_t first;
-    size_t count;
-    size_t places;
-    size_t bytes;
+    struct spool_list list; /* of new */
     size_t set_aside;
     uint64_t next_number;
     struct spool_index *index;
@@ -70,30 +61,6 @@ is_batch(const struct dirent *entry)
     return number_of(entry->d_name, &number) == 0;
 }
 
-/* ---- the list of batches ----------------------------------------------- */
-
-static int
-make_room(struct spool *spool, struct err *err)
-{
-    const size_t places = spool->places == 0 ? FIRST_PLACES : 2 * spool->places;
-    struct batch *batches;
-
-    if (spool->first > spool->places / 2) { /* room at the front will do */
-        memmove(spool->batches, spool->batches + spool->first,
-                (spool->count - spool->first) * sizeof(*spool->batches));
-        spool->count -= spool->first;
-        spool->first = 0;
-    }
-    if (spool->count < spool->places)
-        return 0;
-    batches = realloc(spool->batches, places * sizeof(*batches));
-    if (batches == NULL)
-        return err_set(err, ERR_NOMEM, "list of spooled batches");
-    spool->batches = batches;
-    spool->places = places;
-    return 0;
-}
-
 /* A number is never given twice while a file has it, wherever that lies: one
  * would take the other's place when it is moved. */
 static void
@@ -103,37 +70,7 @@ note_number(struct spool *spool, uint64_t number)
         spool->next_number = number + 1;
 }
 
-/* There is room for it. */
-static void
-list_batch(struct spool *spool, uint64_t number, size_t bytes)
-{
-    size_t at = spool->count++;
-
-    while (at > spool->first && spool->batches[at - 1].number > number) {
-        spool->batches[at] = spool->batches[at - 1];
-        at--;
-    }
-    spool->batches[at] = (struct batch){ .number = number, .bytes = bytes };
-    spool->bytes += bytes;
-    note_number(spool, number);
-}
-
-static bool
-is_listed(const struct spool *spool, uint64_t number)
-{
-    size_t from = spool->first;
-    size_t to = spool->count;
-
-    while (from < to) {
-        const size_t middle = from + (to - from) / 2;
-
-        if (spool->batches[middle].number < number)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return from < spool->count && spool->batches[from].number == number;
-}
+/* ---- the index -------------------------------------------------------- */
 
 static bool
 is_about_a_run(const struct seal *entry)
@@ -203,11 +140,13 @@ load_batch(struct spool *spool, uint64_t number, struct err *err)
         log_error("ledger_spool_damaged", "file=%s reason=%s", path, why.text);
         return move_aside(spool, number, err);
     }
-    result = make_room(spool, err);
+    result = spool_list_reserve(&spool->list, err);
     if (result == 0)
         result = index_entries(spool, number, file->entries, file->count, err);
-    if (result == 0)
-        list_batch(spool, number, file->bytes);
+    if (result == 0) {
+        spool_list_add(&spool->list, number, file->bytes);
+        note_number(spool, number);
+    }
     spool_file_free(file);
     return result;
 }
@@ -251,7 +190,7 @@ load_new(struct spool *spool, struct err *err)
         uint64_t number = 0;
 
         if (result == 0 && number_of(names[i]->d_name, &number) == 0 &&
-            !is_listed(spool, number))
+            !spool_list_has(&spool->list, number))
             result = load_batch(spool, number, err);
         free(names[i]);
     }
@@ -345,7 +284,7 @@ spool_close(struct spool *spool)
     if (spool == NULL)
         return;
     spool_index_free(spool->index);
-    free(spool->batches);
+    spool_list_close(&spool->list);
     fd_close(&spool->lock_fd); /* last: now another may write */
     free(spool);
 }
@@ -355,14 +294,14 @@ spool_close(struct spool *spool)
 bool
 spool_is_empty(const struct spool *spool)
 {
-    return spool->first == spool->count;
+    return spool_list_count(&spool->list) == 0;
 }
 
 struct spool_counts
 spool_counts(const struct spool *spool)
 {
-    return (struct spool_counts){ .batches = spool->count - spool->first,
-                                  .bytes = spool->bytes,
+    return (struct spool_counts){ .batches = spool_list_count(&spool->list),
+                                  .bytes = spool->list.bytes,
                                   .set_aside = spool->set_aside };
 }
 
@@ -381,8 +320,9 @@ spool_has_room(const struct spool *spool)
 {
     const struct spool_config *config = &spool->config;
 
-    return (int64_t)spool->bytes + config->reserve_bytes < config->max_bytes &&
-           spool->count - spool->first < SPOOL_MAX_BATCHES &&
+    return (int64_t)spool->list.bytes + config->reserve_bytes <
+               config->max_bytes &&
+           spool_list_count(&spool->list) < SPOOL_MAX_BATCHES &&
            disk_left(spool) > config->reserve_bytes;
 }
 
@@ -394,17 +334,18 @@ spool_add(struct spool *spool, const struct seal *const *entries, size_t count,
     char path[PATH_MAX];
     size_t bytes;
 
-    if ((int64_t)spool->bytes >= spool->config.max_bytes)
+    if ((int64_t)spool->list.bytes >= spool->config.max_bytes)
         return err_set(err, ERR_LIMIT, "the spool holds %zu bytes, its maximum",
-                       spool->bytes);
+                       spool->list.bytes);
     path_of(spool, SPOOL_NEW, number, path);
-    if (make_room(spool, err) == -1 ||
+    if (spool_list_reserve(&spool->list, err) == -1 ||
         index_entries(spool, number, entries, count, err) == -1)
         goto fail;
     /* A write that fails half-way leaves the number free for the next one. */
     if (spool_file_write(path, entries, count, &bytes, err) == -1)
         goto fail;
-    list_batch(spool, number, bytes);
+    spool_list_add(&spool->list, number, bytes);
+    note_number(spool, number);
     return 0;
 
 fail:
@@ -420,27 +361,19 @@ spool_first(const struct spool *spool, struct err *err)
     char path[PATH_MAX];
 
     assert(!spool_is_empty(spool));
-    path_of(spool, SPOOL_NEW, spool->batches[spool->first].number, path);
+    path_of(spool, SPOOL_NEW, spool_list_first(&spool->list), path);
     return spool_file_read(path, err);
-}
-
-static struct batch
-take_first(struct spool *spool)
-{
-    const struct batch batch = spool->batches[spool->first++];
-
-    spool->bytes -= batch.bytes;
-    return batch;
 }
 
 void
 spool_drop(struct spool *spool, const struct spool_file *file)
 {
-    const struct batch batch = take_first(spool);
+    const uint64_t number = spool_list_first(&spool->list);
     char path[PATH_MAX];
 
-    forget_entries(spool, batch.number, file->entries, file->count);
-    path_of(spool, SPOOL_NEW, batch.number, path);
+    forget_entries(spool, number, file->entries, file->count);
+    path_of(spool, SPOOL_NEW, number, path);
+    spool_list_take(&spool->list);
     /* A file that stays, or comes back with a power cut, is committed again,
      * which changes nothing. */
     if (unlink(path) == -1)
@@ -452,12 +385,12 @@ int
 spool_set_aside(struct spool *spool, const struct spool_file *file,
                 struct err *err)
 {
-    if (move_aside(spool, spool->batches[spool->first].number, err) == -1)
+    if (move_aside(spool, spool_list_first(&spool->list), err) == -1)
         return -1;
     if (file != NULL)
-        forget_entries(spool, spool->batches[spool->first].number,
-                       file->entries, file->count);
-    take_first(spool);
+        forget_entries(spool, spool_list_first(&spool->list), file->entries,
+                       file->count);
+    spool_list_take(&spool->list);
     return 0;
 }
 
@@ -591,11 +524,12 @@ spool_each(const struct spool *spool,
 {
     int result = 0;
 
-    for (size_t i = spool->first; result == 0 && i < spool->count; i++) {
+    for (size_t i = spool->list.first; result == 0 && i < spool->list.end;
+         i++) {
         struct spool_file *file;
         char path[PATH_MAX];
 
-        path_of(spool, SPOOL_NEW, spool->batches[i].number, path);
+        path_of(spool, SPOOL_NEW, spool->list.batches[i].number, path);
         file = spool_file_read(path, err);
         if (file == NULL)
             return -1;
