@@ -269,6 +269,20 @@ test_a_part_twice_is_refused(void **state)
     assert_int_equal(frame_read_record(&frame, &record, NULL), -1);
 }
 
+/* Such a record would be an entry about the log itself. */
+static void
+test_a_record_about_no_run_is_refused(void **state)
+{
+    struct frame_record record;
+    struct frame frame;
+
+    (void)state;
+    append_record(NULL, 0);
+    memset(out.bytes + FRAME_HEADER_LEN + 1, 0, sizeof(struct uuid));
+    frame = first_frame();
+    assert_int_equal(frame_read_record(&frame, &record, NULL), -1);
+}
+
 static void
 test_random_bytes_never_do_harm(void **state)
 {
@@ -360,6 +374,7 @@ main(void)
         FRAME_TEST(test_every_cut_is_either_unfinished_or_refused),
         FRAME_TEST(test_a_byte_too_many_is_refused),
         FRAME_TEST(test_a_part_twice_is_refused),
+        FRAME_TEST(test_a_record_about_no_run_is_refused),
         FRAME_TEST(test_random_bytes_never_do_harm),
         FRAME_TEST(test_more_than_the_maximum_cannot_be_said),
         FRAME_TEST(test_real_numbers_are_no_facts),
