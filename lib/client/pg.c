@@ -21,6 +21,7 @@
 
 #define LEADING_QUERIES 2 /* BEGIN and the settings */
 #define IDLE_MARGIN_MS  1000
+#define MAX_IDLE_READS  16
 #define BINARY          1
 
 struct pg {
@@ -173,16 +174,18 @@ pg_sqlstate(const struct pg *pg)
 }
 
 /* An idle connection is readable when the server said something: mostly that it
- * has gone. */
+ * has gone.  One that does not stop talking is as good as gone. */
 static bool
 is_stale(struct pg *pg)
 {
-    while (pg_poll(PQsocket(pg->conn), POLLIN, 0) > 0) {
+    for (int i = 0; i < MAX_IDLE_READS; i++) {
+        if (pg_poll(PQsocket(pg->conn), POLLIN, 0) <= 0)
+            return PQstatus(pg->conn) != CONNECTION_OK;
         if (PQconsumeInput(pg->conn) == 0)
             return true;
         (void)PQisBusy(pg->conn); /* takes the message in */
     }
-    return PQstatus(pg->conn) != CONNECTION_OK;
+    return true;
 }
 
 bool
