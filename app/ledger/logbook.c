@@ -22,6 +22,8 @@ struct logbook {
     struct merkle tree; /* of what is durable; its size is the next idx */
     int64_t kind_counts[ENTRY_KIND_COUNT];
     bool linked; /* to the log before, or there is none */
+    bool has_previous;
+    struct store_log previous;
 
     /* The batch that is being written. */
     struct seal seals[LOGBOOK_MAX_BATCH];
@@ -131,17 +133,32 @@ write_own(struct logbook *book, enum entry_kind kind, const json_t *facts,
 
 /* ---- the log before ---------------------------------------------------- */
 
-/* {log_id, size, root} of the log before, or JSON null when there is none; a
- * new reference, or NULL. */
+/* {log_id, size, root} of a log; a new reference, or NULL. */
 static json_t *
-describe_previous(const struct logbook *book, struct err *err)
+describe_log(const struct store_log *log, struct err *err)
 {
     char log_id[UUID_TEXT_LEN], hex[2 * ENTRY_HASH_LEN + 1];
     uint8_t root[ENTRY_HASH_LEN];
-    struct store_log log;
-    json_t *previous;
+    json_t *object;
 
-    switch (vault_last_log(book->vault, &book->log_id, &log, err)) {
+    if (merkle_root(&log->tree, root, err) == -1)
+        return NULL;
+    uuid_format(&log->log_id, log_id);
+    str_to_hex(root, sizeof(root), hex);
+    log_info("ledger_previous_log", "log_id=%s size=%" PRId64 " root=%s",
+             log_id, log->tree.size, hex);
+    object = json_pack("{s:s, s:I, s:s}", "log_id", log_id, "size",
+                       (json_int_t)log->tree.size, "root", hex);
+    if (object == NULL)
+        err_set(err, ERR_NOMEM, "description of a log");
+    return object;
+}
+
+/* The same of the log before, or JSON null when there is none. */
+static json_t *
+describe_previous(struct logbook *book, struct err *err)
+{
+    switch (vault_last_log(book->vault, &book->log_id, &book->previous, err)) {
     case STORE_FAILED:
         return NULL;
     case STORE_NONE:
@@ -149,17 +166,14 @@ describe_previous(const struct logbook *book, struct err *err)
     case STORE_FOUND:
         break;
     }
-    if (merkle_root(&log.tree, root, err) == -1)
-        return NULL;
-    uuid_format(&log.log_id, log_id);
-    str_to_hex(root, sizeof(root), hex);
-    log_info("ledger_previous_log", "log_id=%s size=%" PRId64 " root=%s",
-             log_id, log.tree.size, hex);
-    previous = json_pack("{s:s, s:I, s:s}", "log_id", log_id, "size",
-                         (json_int_t)log.tree.size, "root", hex);
-    if (previous == NULL)
-        err_set(err, ERR_NOMEM, "description of a log");
-    return previous;
+    book->has_previous = true;
+    return describe_log(&book->previous, err);
+}
+
+const struct store_log *
+logbook_previous(const struct logbook *book)
+{
+    return book->has_previous ? &book->previous : NULL;
 }
 
 json_t *

@@ -28,6 +28,7 @@
 #define LOGBOOK_MAX_BATCH 256
 
 struct logbook;
+struct store_log;
 struct vault;
 
 /* What became of one record. */
@@ -62,6 +63,10 @@ bool logbook_is_holding(const struct logbook *book);
  * there is nothing to link. */
 json_t *logbook_link_facts(struct logbook *book,
                            struct err *err) ATTR_MUST_CHECK;
+
+/* The log before, as it ended; NULL while it is not known, or when there is
+ * none.  Borrowed. */
+const struct store_log *logbook_previous(const struct logbook *book);
 
 /* What is durable so far.  Borrowed. */
 const struct merkle *logbook_tree(const struct logbook *book);

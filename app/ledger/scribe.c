@@ -42,6 +42,7 @@ struct scribe {
     struct logbook *book;
     struct desk desk;
     struct signer *signer;
+    bool previous_signed; /* the log before, once it is known */
     int epoll_fd;
     struct link *links[MAX_LINKS];
     size_t link_count;
@@ -311,6 +312,17 @@ checkpoint_due_mono_ms(const struct scribe *scribe)
 }
 
 static void
+make_checkpoint_of_previous(struct scribe *scribe)
+{
+    const struct store_log *previous = logbook_previous(scribe->book);
+
+    if (scribe->previous_signed || previous == NULL)
+        return;
+    signer_sign_ended(scribe->signer, &previous->log_id, &previous->tree);
+    scribe->previous_signed = true;
+}
+
+static void
 make_checkpoint(struct scribe *scribe)
 {
     signer_sign(scribe->signer, logbook_id(scribe->book),
@@ -334,6 +346,7 @@ work(struct scribe *scribe)
     if (may_flush(scribe))
         tally = desk_flush(&scribe->desk);
     count_batch(scribe, &tally);
+    make_checkpoint_of_previous(scribe);
     if (clock_mono_ms() >= checkpoint_due_mono_ms(scribe))
         make_checkpoint(scribe);
     scribe->stalled = scribe->pending_count > 0 && tally.commit_us == 0;

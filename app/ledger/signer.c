@@ -186,18 +186,34 @@ make(struct signer *signer, const struct checkpoint *checkpoint)
     return keep(signer, checkpoint);
 }
 
-void
-signer_sign(struct signer *signer, const struct uuid *log_id,
-            const struct merkle *tree)
+static bool
+sign(struct signer *signer, const struct uuid *log_id,
+     const struct merkle *tree)
 {
     const struct signer_config *config = &signer->config;
     struct checkpoint checkpoint = { .log_id = *log_id, .size = tree->size };
     const bool made = merkle_root(tree, checkpoint.root, NULL) == 0 &&
                       make(signer, &checkpoint);
-    const int64_t now_mono_ms = clock_mono_ms();
 
     counters_add(config->metrics, config->family,
                  made ? SIGNER_MADE : SIGNER_FAILED, 1);
+    return made;
+}
+
+void
+signer_sign_ended(struct signer *signer, const struct uuid *log_id,
+                  const struct merkle *tree)
+{
+    sign(signer, log_id, tree);
+}
+
+void
+signer_sign(struct signer *signer, const struct uuid *log_id,
+            const struct merkle *tree)
+{
+    const bool made = sign(signer, log_id, tree);
+    const int64_t now_mono_ms = clock_mono_ms();
+
     signer->retry_mono_ms = made ? 0 : now_mono_ms + SIGNER_RETRY_MS;
     if (made) {
         signer->last_size = tree->size;

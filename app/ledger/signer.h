@@ -61,6 +61,11 @@ int64_t signer_due_mono_ms(const struct signer *signer, int64_t size);
 void signer_sign(struct signer *signer, const struct uuid *log_id,
                  const struct merkle *tree);
 
+/* Of a log that has ended, once: a scribe that was killed, or that ended while
+ * the database was away, left entries without a checkpoint. */
+void signer_sign_ended(struct signer *signer, const struct uuid *log_id,
+                       const struct merkle *tree);
+
 /* The key that checks what is signed here. */
 const struct note_key *signer_key(const struct signer *signer);
 

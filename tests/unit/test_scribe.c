@@ -1423,6 +1423,28 @@ test_a_log_is_signed_for_from_its_beginning_to_its_end(void **state)
     clerk_free(clerk);
 }
 
+static void
+test_the_next_scribe_signs_for_a_log_that_a_kill_ended(void **state)
+{
+    static const char of_lost[] =
+        "SELECT count(*) FROM checkpoint JOIN (SELECT log_id, max(idx) AS last "
+        "FROM entry GROUP BY log_id ORDER BY min(rowid) LIMIT 1) AS lost "
+        "ON checkpoint.log_id = lost.log_id AND size = last + 1";
+    struct clerk *clerk = new_clerk();
+
+    (void)state;
+    wait_for_count(FAMILY_CHECKPOINTS, 0, 1);
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &(struct uuid){ { 7 } }),
+                     CLERK_RECORDED);
+    scribe_kill();
+    assert_int_equal(ledger_int(of_lost, NULL), 0);
+    scribe_start();
+    wait_until_ready();
+    wait_for_count(FAMILY_CHECKPOINTS, 0, 3);
+    assert_int_equal(ledger_int(of_lost, NULL), 1);
+    clerk_free(clerk);
+}
+
 /* ---- beginnings and ends ----------------------------------------------- */
 
 static void
@@ -1601,6 +1623,7 @@ main(void)
         SCRIBE_TEST(test_a_batch_that_comes_back_opens_no_run_again),
         SCRIBE_TEST(test_leaving_while_the_ledger_is_away_writes_what_is_held),
         SCRIBE_TEST(test_a_log_is_signed_for_from_its_beginning_to_its_end),
+        SCRIBE_TEST(test_the_next_scribe_signs_for_a_log_that_a_kill_ended),
         SCRIBE_TEST(test_leaving_closes_the_log_and_the_next_one_names_it),
         SCRIBE_TEST(test_a_scribe_that_leaves_writes_what_was_sent_before),
         SCRIBE_TEST(
