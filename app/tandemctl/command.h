@@ -54,6 +54,8 @@ struct command_options {
     const char *export_file; /* verify --offline */
     bool without_texts;
     int64_t from; /* of proof; 0: none */
+    bool faults;  /* of selftest */
+    bool keep;    /* its folder */
     enum command_format format;
 };
 
@@ -66,6 +68,7 @@ enum command_exit command_export(const struct command_options *options);
 enum command_exit command_key(const struct command_options *options);
 enum command_exit command_spool(const struct command_options *options);
 enum command_exit command_doctor(const struct command_options *options);
+enum command_exit command_selftest(const struct command_options *options);
 
 /* The value of --key: a verifier key, or a file with one to a line. */
 int command_add_key(struct command_options *options, const char *text,

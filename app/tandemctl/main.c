@@ -31,6 +31,7 @@ static const char help[] =
     "       tandemctl spool ls [--json]\n"
     "       tandemctl spool drain [--set-aside] [--timeout SECONDS]\n"
     "       tandemctl doctor [--config FILE] [--json]\n"
+    "       tandemctl selftest --faults [--keep] [--json]\n"
     "\n"
     "  runs         list the newest runs, newest first; times are UTC\n"
     "  show         show one run: its entries and its texts\n"
@@ -46,6 +47,9 @@ static const char help[] =
     "  spool drain  have the database tried now, and wait until none waits\n"
     "  doctor       look at configuration, providers, ledger, spool, disk and\n"
     "               clock, and say what to do\n"
+    "  selftest     start a private instance with a simulated provider, let all "
+    "kinds\n"
+    "               of faults happen to it, and say whether its promises held\n"
     "\n"
     "  --limit N            runs to list (20)\n"
     "  --status S           only runs with this status: ok, timeout, "
@@ -71,6 +75,7 @@ static const char help[] =
     "  --set-aside          try those again that the database would not take\n"
     "  --timeout SECONDS    how long spool drain waits (60)\n"
     "  --config FILE        tandemd's, beside the environment\n"
+    "  --keep               leave the instance's folder, with logs and ledger\n"
     "  --json               one JSON object to a line\n"
     "  --ledger WHERE       the ledger: a file or postgresql://... "
     "($DATABASE_READER_URL,\n"
@@ -100,6 +105,8 @@ enum choice {
     SET_ASIDE,
     TIMEOUT,
     CONFIG,
+    FAULTS,
+    KEEP,
     HELP,
     VERSION,
 };
@@ -144,6 +151,10 @@ static const struct command {
       BIT(JSON) | BIT(SET_ASIDE) | BIT(TIMEOUT),
       { spool_verb } },
     { "doctor", command_doctor, BIT(JSON) | BIT(CONFIG), { NULL } },
+    { "selftest",
+      command_selftest,
+      BIT(FAULTS) | BIT(KEEP) | BIT(JSON),
+      { NULL } },
 };
 
 static const struct option long_options[] = {
@@ -166,6 +177,8 @@ static const struct option long_options[] = {
     { "set-aside", no_argument, NULL, SET_ASIDE },
     { "timeout", required_argument, NULL, TIMEOUT },
     { "config", required_argument, NULL, CONFIG },
+    { "faults", no_argument, NULL, FAULTS },
+    { "keep", no_argument, NULL, KEEP },
     { "help", no_argument, NULL, HELP },
     { "version", no_argument, NULL, VERSION },
     { NULL, 0, NULL, 0 },
@@ -341,6 +354,12 @@ take_option(struct line *line, int choice, const char *value)
         return take_timeout(line, value);
     case CONFIG:
         options->config = value;
+        return 0;
+    case FAULTS:
+        options->faults = true;
+        return 0;
+    case KEEP:
+        options->keep = true;
         return 0;
     default:
         return 0;
