@@ -116,8 +116,6 @@ drill_want_receipt(struct drilling *drilling, const struct stream *stream,
         !drill_want(drilling, count == 1 && stream->whole,
                     "%zu x done, not one", count))
         return false;
-    if (state == NULL)
-        state = strcmp(told, "spooled") == 0 ? told : "committed";
     return drill_want(drilling, strcmp(told, state) == 0,
                       "the record is told to be %s, not %s", told, state) &&
            drill_want(drilling, look_at_receipt(drilling->instance, stream),

@@ -74,12 +74,12 @@ void drill_saw(struct drilling *drilling, const char *fmt, ...)
 bool drill_wait(struct drilling *drilling,
                 bool (*is_so)(const struct stream *stream), const char *what);
 
-/* It ended in one `done`, with a receipt in this state or, NULL, in any that is
- * durable, and the ledger has what was told. */
+/* It ended in one `done`, with a receipt in this state, and the ledger has what
+ * was told. */
 bool drill_want_receipt(struct drilling *drilling, const struct stream *stream,
                         const char *state);
 
-/* The same of all streams of this drill from the first to be looked at. */
+/* The same of all streams of this drill. */
 bool drill_want_receipts(struct drilling *drilling, const char *state);
 
 /* Puts the ledger back where it was, if it is not there, has the scribe try it

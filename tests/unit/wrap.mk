@@ -27,3 +27,6 @@ WRAP_test_spool := -Wl,--wrap=fsync
 WRAP_test_vault := -Wl,--wrap=clock_mono_ms
 WRAP_test_pg := -Wl,--wrap=calloc,--wrap=realloc
 WRAP_test_resolve := -Wl,--wrap=gai_error,--wrap=gai_suspend
+# Not a double: a program's own modules are in no archive.
+WITH_test_selftest_stream := app/tandemctl/selftest_stream.c \
+	app/tandemctl/selftest_patience.c
