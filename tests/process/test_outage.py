@@ -11,7 +11,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "drill"))
 import outage  # noqa: E402
 from database import Cluster  # noqa: E402
 
-SHORT = argparse.Namespace(runs=400, at_once=60, away=4, rate=0)
+# Slow enough that the database is missed while it is away.
+SHORT = argparse.Namespace(runs=240, at_once=60, away=4, rate=60)
 
 
 @pytest.fixture(scope="module")
