@@ -58,6 +58,44 @@ SELECT same('a claim names its entry',
              FROM tandem.run_claim WHERE run_id = run_of(1)),
             'accepted30 ended32 left34');
 
+-- Many entries in one statement: each claim is made, once, and what a retry
+-- brings again is passed over.
+CREATE FUNCTION entries_insert(VARIADIC inserts text[]) RETURNS text
+LANGUAGE sql AS $body$
+SELECT regexp_replace(string_agg(
+    CASE number WHEN 1 THEN replace(one, ' ON CONFLICT DO NOTHING', '')
+        ELSE regexp_replace(one, '^.* VALUES (.*) ON CONFLICT.*$', '\1') END,
+    ', ' ORDER BY number), '$', ' ON CONFLICT DO NOTHING')
+FROM unnest(inserts) WITH ORDINALITY AS listed (one, number)
+$body$;
+
+SELECT expect('tandem_writer', entries_insert(entry_insert('accepted', 11, 170),
+    entry_insert('finished', 11, 171), entry_insert('accepted', 12, 172,
+        moment() + interval '1 month'),
+    entry_insert('log_linked', NULL, 173), entry_insert('admin', 13, 174)),
+    'done');
+SELECT expect('tandem_writer', entries_insert(entry_insert('admin', 13, 174),
+    entry_insert('accepted', 14, 175), entry_insert('left', 11, 176)), 'done');
+SELECT expect('tandem_writer', entries_insert(entry_insert('accepted', 15, 177),
+    entry_insert('accepted', 15, 178)), '23505');
+SELECT expect('tandem_writer', entries_insert(entry_insert('accepted', 15, 177),
+    entry_insert('orphaned', 11, 178)), '23505');
+SELECT expect('tandem_writer', entries_insert(entry_insert('accepted', 15, 177),
+    entry_insert('admin', 13, 174, leaf => 'b')), 'TD002');
+SELECT same('each entry of a statement has its claim',
+            (SELECT string_agg(class || idx, ' ' ORDER BY idx)
+             FROM tandem.run_claim WHERE idx BETWEEN 170 AND 179),
+            'accepted170 ended171 accepted172 admin174 accepted175 left176');
+SELECT same('the runs without an end are open',
+            (SELECT string_agg(number::text, ' ' ORDER BY number)
+             FROM generate_series(11, 15) AS number
+             JOIN tandem.open_run ON run_id = run_of(number)), '12 14');
+SELECT expect('tandem_writer', entry_insert('finished', 12, 179), 'done');
+SELECT same('until they have one',
+            (SELECT count(*)::text FROM tandem.open_run
+             WHERE run_id = run_of(12)), '0');
+DROP FUNCTION entries_insert(text[]);
+
 -- What could be neither listed nor verified is refused.
 SELECT expect('tandem_writer', entry_insert(kind, NULL, 50), '23514')
 FROM unnest(ARRAY['accepted', 'finished', 'orphaned', 'left']) AS kind;

@@ -37,6 +37,12 @@ BEGIN
         UNION ALL
         SELECT relid, 'claim_run', 'claim_run', 'O', 1 + 4
         FROM pg_partition_tree('tandem.entry')
+        WHERE NOT EXISTS (SELECT FROM tandem.schema_version
+                          WHERE version = 10)
+        UNION ALL
+        -- Since 0010_claims: for each statement, and not on partitions.
+        SELECT 'tandem.entry'::regclass, 'claim_run', 'claim_run', 'O', 4
+        FROM tandem.schema_version WHERE version = 10
         UNION ALL
         SELECT relid, 'claim_key', 'claim_key', 'O', 1 + 4
         FROM pg_partition_tree('tandem.entry')
