@@ -137,8 +137,8 @@ write_all(struct store *store, const struct seal *const *entries, size_t count,
     int result;
 
     store_pg_batch_fill(&self->batch, entries, count);
-    result = run(self, &self->batch.insert, err);
-    pg_query_clear(&self->batch.insert);
+    result = run(self, &self->batch.write, err);
+    pg_query_clear(&self->batch.write);
     return result;
 }
 

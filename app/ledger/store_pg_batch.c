@@ -6,9 +6,10 @@
 #include "ledger/columns.h"
 
 #define MAX_BATCH_BYTES ((size_t)256 << 20)
-#define MAX_SQL_BYTES   2048
+#define MAX_SQL_BYTES   256
 #define ENTRY_PARAMS    (COLUMN_COUNT + 2)
 #define CONTENT_PARAMS  5
+#define PARAM_COUNT     (ENTRY_PARAMS + CONTENT_PARAMS)
 
 /* Of the columns in their order, then leaf_hash and body. */
 static const enum pg_type entry_types[ENTRY_PARAMS] = {
@@ -123,7 +124,7 @@ void
 store_pg_batch_fill(struct store_pg_batch *batch,
                     const struct seal *const *entries, size_t count)
 {
-    struct pg_query *query = &batch->insert;
+    struct pg_query *query = &batch->write;
 
     pg_query_clear(query);
     for (int column = 0; column < ENTRY_PARAMS; column++) {
@@ -143,36 +144,16 @@ store_pg_batch_fill(struct store_pg_batch *batch,
 
 /* ---- the statement ------------------------------------------------------- */
 
-/* "unnest($1, $2 ...)" and what becomes of it. */
-static enum buf_status
-write_source(struct buf *sql, int first, int count)
-{
-    enum buf_status status = buf_append_str(sql, ") SELECT * FROM unnest(");
-
-    for (int i = 0; i < count && status == BUF_OK; i++)
-        status = buf_printf(sql, "%s$%d", i > 0 ? ", " : "", first + i);
-    if (status == BUF_OK)
-        status = buf_append_str(sql, ") ON CONFLICT DO NOTHING");
-    return status;
-}
-
+/* What is costly to plan is in the function. */
 static int
 write_sql(struct buf *sql)
 {
-    enum buf_status status =
-        buf_append_str(sql, "WITH entries AS (INSERT INTO tandem.entry (");
+    enum buf_status status = buf_append_str(sql, "SELECT tandem.scribe_write(");
 
-    for (int i = 0; i < COLUMN_COUNT && status == BUF_OK; i++)
-        status = buf_printf(sql, "%s, ", column_name((enum column)i));
+    for (int i = 1; i <= PARAM_COUNT && status == BUF_OK; i++)
+        status = buf_printf(sql, "%s$%d", i > 1 ? ", " : "", i);
     if (status == BUF_OK)
-        status = buf_append_str(sql, "leaf_hash, body");
-    if (status == BUF_OK)
-        status = write_source(sql, 1, ENTRY_PARAMS);
-    if (status == BUF_OK)
-        status = buf_append_str(sql, ") INSERT INTO tandem.content "
-                                     "(run_id, part, recorded_at, salt, body");
-    if (status == BUF_OK)
-        status = write_source(sql, ENTRY_PARAMS + 1, CONTENT_PARAMS);
+        status = buf_append_str(sql, ")");
     return status == BUF_OK ? 0 : -1;
 }
 
@@ -180,16 +161,16 @@ int
 store_pg_batch_init(struct store_pg_batch *batch, struct err *err)
 {
     buf_init(&batch->sql, MAX_SQL_BYTES);
-    pg_query_init(&batch->insert, "", MAX_BATCH_BYTES);
+    pg_query_init(&batch->write, "", MAX_BATCH_BYTES);
     if (write_sql(&batch->sql) == -1)
         return err_set(err, ERR_NOMEM, "SQL");
-    batch->insert.sql = buf_cstr(&batch->sql);
+    batch->write.sql = buf_cstr(&batch->sql);
     return 0;
 }
 
 void
 store_pg_batch_close(struct store_pg_batch *batch)
 {
-    pg_query_close(&batch->insert);
+    pg_query_close(&batch->write);
     buf_close(&batch->sql);
 }

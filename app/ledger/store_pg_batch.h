@@ -1,8 +1,9 @@
 /*
- * store_pg_batch - entries as the parameters of one INSERT; for store_pg.c.
+ * store_pg_batch - entries as the arguments of one call of scribe_write()
+ * (sql/deploy/0011_write.sql); for store_pg.c.
  *
  *     store_pg_batch_init(&batch, &err);
- *     store_pg_batch_fill(&batch, entries, count);    and run batch.insert
+ *     store_pg_batch_fill(&batch, entries, count);    and run batch.write
  *     store_pg_batch_close(&batch);
  *
  * A batch is one statement, so that the server has all of it before it takes the
@@ -22,7 +23,7 @@
 /* Open because the store embeds it. */
 struct store_pg_batch {
     struct buf sql;
-    struct pg_query insert;
+    struct pg_query write;
 };
 
 int store_pg_batch_init(struct store_pg_batch *batch,

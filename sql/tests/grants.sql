@@ -139,7 +139,9 @@ FROM tried_role, (VALUES
     ('tandem.scribe_body(NULL, ''accepted'')'),
     ('tandem.scribe_last_log(''a'', NULL)'),
     ('tandem.scribe_leaves(NULL, 0, 1)'),
-    ('tandem.scribe_open_runs(''a'')')) AS tried (call);
+    ('tandem.scribe_open_runs(''a'')'),
+    ('tandem.scribe_write(' || repeat('''{}'', ', 25) || '''{}'')'))
+    AS tried (call);
 
 -- The eraser deletes texts, one run or all, and nothing else; not on hold.
 BEGIN;

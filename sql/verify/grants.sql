@@ -25,6 +25,12 @@ BEGIN
         ('tandem_writer', 'EXECUTE', 'scribe_open_runs(text)'),
         ('tandem_writer', 'EXECUTE',
          'scribe_find_key(text,timestamp with time zone)'),
+        ('tandem_writer', 'EXECUTE',
+         'scribe_write(uuid[],bigint[],timestamp with time zone[],text[],uuid[],'
+         'text[],text[],timestamp with time zone[],bigint[],bigint[],'
+         'bigint[],text[],text[],bigint[],bigint[],bigint[],'
+         'bigint[],text[],text[],bytea[],text[],uuid[],text[],'
+         'timestamp with time zone[],bytea[],text[])'),
 
         ('tandem_reader', 'USAGE', 'schema tandem'),
         ('tandem_reader', 'SELECT', 'schema_version'),
