@@ -4,12 +4,16 @@
 #include "sys/resolve.h"
 
 #include <netdb.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "base/clock.h"
+
+#define MOMENT_NS 1000000
+#define MOMENTS   200
 
 struct resolve {
     struct gaicb request; /* the library's while the lookup runs */
@@ -88,13 +92,30 @@ resolve_address(const struct resolve *resolve, size_t index,
         text[0] = '\0';
 }
 
+/* A lookup that has its result still belongs to the library's thread for a
+ * moment, until that thread has noted it. */
+static bool
+is_still_theirs(struct resolve *resolve)
+{
+    static const struct timespec moment = { .tv_nsec = MOMENT_NS };
+
+    for (int i = 0; i < MOMENTS; i++) {
+        if (gai_cancel(&resolve->request) != EAI_NOTCANCELED)
+            return false;
+        if (gai_error(&resolve->request) == EAI_INPROGRESS)
+            return true;
+        nanosleep(&moment, NULL);
+    }
+    return true;
+}
+
 void
 resolve_free(struct resolve *resolve)
 {
     if (resolve == NULL)
         return;
     /* The library writes to a lookup that runs: better lost than freed. */
-    if (gai_cancel(&resolve->request) == EAI_NOTCANCELED)
+    if (is_still_theirs(resolve))
         return;
     if (resolve->request.ar_result != NULL)
         freeaddrinfo(resolve->request.ar_result);
