@@ -20,6 +20,7 @@
 #include "ledger/desk.h"
 #include "ledger/link.h"
 #include "ledger/logbook.h"
+#include "ledger/scribe_count.h"
 #include "ledger/store.h"
 #include "ledger/vault.h"
 #include "sys/fd.h"
@@ -53,8 +54,7 @@ struct scribe {
     int64_t leave_by_mono_ms;   /* 0: nobody said hurry */
     int64_t orphans_by_mono_ms; /* 0: nobody said leave */
     int64_t accept_mono_ms;     /* no new connections before; 0: no pause */
-    uint64_t failures_told;     /* of the vault's counts, to the metrics */
-    uint64_t replayed_told;
+    struct scribe_told told;
     char scratch[LINK_READ_BYTES];
 };
 
@@ -235,44 +235,6 @@ take_frames(struct scribe *scribe, struct link *link)
     }
 }
 
-static void
-count_batch(struct scribe *scribe, const struct desk_tally *tally)
-{
-    const struct scribe_metrics *to = &scribe->config->metrics;
-
-    if (tally->commit_us == 0)
-        return;
-    counters_observe(to->counters, to->commit, 0, tally->commit_us);
-    counters_add(to->counters, to->spooled, 0, tally->spooled);
-    for (size_t kind = 0; kind < ENTRY_KIND_COUNT; kind++)
-        if (tally->written[kind] > 0)
-            counters_add(to->counters, to->entries, kind, tally->written[kind]);
-}
-
-static void
-show_vault(struct scribe *scribe)
-{
-    const struct scribe_metrics *to = &scribe->config->metrics;
-    const struct vault *vault = &scribe->vault;
-    const struct spool_counts spool = spool_counts(vault->spool);
-    struct counters *counters = to->counters;
-
-    counters_set(counters, to->failing, 0, !vault_takes_runs(vault));
-    counters_set(counters, to->away, 0, outage_is_open(&vault->outage));
-    counters_set(counters, to->schema, 0, vault->schema.found);
-    counters_set(counters, to->schema, 1, vault->schema.min);
-    counters_set(counters, to->schema, 2, vault->schema.max);
-    counters_set(counters, to->spool_batches, 0, (int64_t)spool.batches);
-    counters_set(counters, to->spool_bytes, 0, (int64_t)spool.bytes);
-    counters_set(counters, to->set_aside, 0, (int64_t)spool.set_aside);
-    counters_add(counters, to->failures, 0,
-                 vault->failure_count - scribe->failures_told);
-    counters_add(counters, to->replayed, 0,
-                 vault->replayed_count - scribe->replayed_told);
-    scribe->failures_told = vault->failure_count;
-    scribe->replayed_told = vault->replayed_count;
-}
-
 /* Looks at every link that has a whole frame.  Each turn begins further on, so
  * that a full batch leaves out others than the last one did. */
 static void
@@ -345,12 +307,12 @@ work(struct scribe *scribe)
     }
     if (may_flush(scribe))
         tally = desk_flush(&scribe->desk);
-    count_batch(scribe, &tally);
+    scribe_count_batch(&scribe->config->metrics, &tally);
     make_checkpoint_of_previous(scribe);
     if (clock_mono_ms() >= checkpoint_due_mono_ms(scribe))
         make_checkpoint(scribe);
     scribe->stalled = scribe->pending_count > 0 && tally.commit_us == 0;
-    show_vault(scribe);
+    scribe_show_vault(&scribe->config->metrics, &scribe->vault, &scribe->told);
     for (size_t i = scribe->link_count; i-- > 0;) {
         struct link *link = scribe->links[i]; /* closing moves later ones */
 
@@ -535,7 +497,7 @@ start(struct scribe *scribe, struct err *err)
                                          .key_ttl_us = config->key_ttl_us },
                   err) == -1)
         return -1;
-    show_vault(scribe);
+    scribe_show_vault(&scribe->config->metrics, &scribe->vault, &scribe->told);
     return open_epoll(scribe, err);
 }
 

@@ -19,6 +19,7 @@
 #include "client/lite.h"
 #include "ledger/columns.h"
 #include "ledger/schema.h"
+#include "ledger/store_lite_inner.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 
@@ -36,79 +37,7 @@
     "UNION ALL SELECT " columns " FROM entry " \
     "WHERE run_id = ?1 AND kind = 'admin' AND kind = ?2"
 
-enum statement {
-    INSERT_ENTRY,
-    INSERT_CONTENT,
-    FIND_ENTRY,
-    READ_BODY,
-    LEAF_AT,
-    FIND_KEY,
-    INSERT_CHECKPOINT,
-    STATEMENT_COUNT,
-};
-
-struct store_lite {
-    struct store store; /* first: a store is one of us */
-    struct lite *db;
-    struct lite_stmt *statements[STATEMENT_COUNT];
-    int lock_fd;
-    char *path;
-    dev_t device; /* of the file that was opened */
-    ino_t inode;
-};
-
-static struct store_lite *
-of_store(struct store *store)
-{
-    return (struct store_lite *)store;
-}
-
-/* ---- values --------------------------------------------------------------- */
-
-static int
-read_uuid(struct lite_stmt *stmt, int column, struct uuid *uuid,
-          struct err *err)
-{
-    const char *text = lite_text(stmt, column, NULL);
-
-    if (text == NULL || uuid_parse(text, uuid) == -1)
-        return err_set(err, ERR_SYSTEM,
-                       "the ledger holds an id that is no "
-                       "UUID: run tandemctl verify");
-    return 0;
-}
-
-static int
-read_hash(struct lite_stmt *stmt, int column, uint8_t hash[ENTRY_HASH_LEN],
-          struct err *err)
-{
-    size_t len;
-    const void *bytes = lite_blob(stmt, column, &len);
-
-    if (bytes == NULL || len != ENTRY_HASH_LEN)
-        return err_set(err, ERR_SYSTEM,
-                       "the ledger holds a leaf hash of %zu "
-                       "bytes: run tandemctl verify",
-                       len);
-    memcpy(hash, bytes, ENTRY_HASH_LEN);
-    return 0;
-}
-
 /* ---- writing ----------------------------------------------------------- */
-
-static void
-bind_uuid(struct lite_stmt *stmt, int param, const struct uuid *uuid,
-          char text[UUID_TEXT_LEN])
-{
-    uuid_format(uuid, text);
-    lite_bind_text(stmt, param, text, UUID_TEXT_LEN - 1);
-}
-
-static void
-bind_str(struct lite_stmt *stmt, int param, const char *text)
-{
-    lite_bind_text(stmt, param, text, strlen(text));
-}
 
 static void
 bind_value(struct lite_stmt *stmt, int param, const struct column_value *value)
@@ -144,8 +73,8 @@ insert_content(struct store_lite *lite, const struct seal *entry, size_t index,
     const struct entry_content *content = &entry->parts[index];
     char run_id[UUID_TEXT_LEN];
 
-    bind_uuid(stmt, 1, &entry->run_id, run_id);
-    bind_str(stmt, 2, entry_part_name(content->part));
+    store_lite_bind_uuid(stmt, 1, &entry->run_id, run_id);
+    store_lite_bind_str(stmt, 2, entry_part_name(content->part));
     lite_bind_blob(stmt, 3, entry->salts[index], ENTRY_SALT_LEN);
     lite_bind_text(stmt, 4, content->len > 0 ? content->bytes : "",
                    content->len);
@@ -211,12 +140,12 @@ is_there(struct store_lite *lite, const struct seal *entry, struct err *err)
     uint8_t leaf[ENTRY_HASH_LEN];
     enum lite_step step;
 
-    bind_uuid(stmt, 1, &entry->place.log_id, log_id);
+    store_lite_bind_uuid(stmt, 1, &entry->place.log_id, log_id);
     lite_bind_int(stmt, 2, entry->place.idx);
     step = lite_step(stmt, err);
     if (step == LITE_DONE) {
         answer = STORE_NONE;
-    } else if (step == LITE_ROW && read_hash(stmt, 0, leaf, err) == 0) {
+    } else if (step == LITE_ROW && store_lite_hash(stmt, 0, leaf, err) == 0) {
         if (memcmp(leaf, entry->leaf_hash, sizeof(leaf)) == 0)
             answer = STORE_FOUND;
         else
@@ -231,7 +160,7 @@ is_there(struct store_lite *lite, const struct seal *entry, struct err *err)
 static int
 check(struct store *store, struct store_schema *schema, struct err *err)
 {
-    struct store_lite *lite = of_store(store);
+    struct store_lite *lite = store_lite_of(store);
 
     schema->min = schema->max = SCHEMA_VERSION;
     if (check_place(lite, err) == -1)
@@ -243,7 +172,7 @@ static int
 write_all(struct store *store, const struct seal *const *entries, size_t count,
           struct err *err)
 {
-    struct store_lite *lite = of_store(store);
+    struct store_lite *lite = store_lite_of(store);
     enum store_answer there;
 
     if (check_place(lite, err) == -1 || lite_begin(lite->db, err) == -1)
@@ -267,210 +196,18 @@ static int
 write_checkpoint(struct store *store, const struct store_checkpoint *checkpoint,
                  struct err *err)
 {
-    struct store_lite *lite = of_store(store);
+    struct store_lite *lite = store_lite_of(store);
     struct lite_stmt *stmt = lite->statements[INSERT_CHECKPOINT];
     char log_id[UUID_TEXT_LEN];
 
     if (check_place(lite, err) == -1)
         return -1;
-    bind_uuid(stmt, 1, &checkpoint->log_id, log_id);
+    store_lite_bind_uuid(stmt, 1, &checkpoint->log_id, log_id);
     lite_bind_int(stmt, 2, checkpoint->size);
     lite_bind_int(stmt, 3, checkpoint->recorded_unix_us);
     lite_bind_blob(stmt, 4, checkpoint->root, ENTRY_HASH_LEN);
-    bind_str(stmt, 5, checkpoint->note);
+    store_lite_bind_str(stmt, 5, checkpoint->note);
     return run(stmt, err);
-}
-
-/* ---- reading ----------------------------------------------------------- */
-
-/* Steps to the entry of this kind about the run; the caller resets. */
-static enum store_answer
-seek(struct lite_stmt *stmt, const struct uuid *run_id, enum entry_kind kind,
-     char text[UUID_TEXT_LEN], struct err *err)
-{
-    bind_uuid(stmt, 1, run_id, text);
-    bind_str(stmt, 2, entry_kind_name(kind));
-    switch (lite_step(stmt, err)) {
-    case LITE_ROW:
-        return STORE_FOUND;
-    case LITE_DONE:
-        return STORE_NONE;
-    case LITE_FAILED:
-        break;
-    }
-    return STORE_FAILED;
-}
-
-static int
-read_receipt(struct lite_stmt *stmt, struct entry_receipt *receipt,
-             struct err *err)
-{
-    receipt->state = ENTRY_COMMITTED;
-    receipt->idx = lite_int(stmt, 1);
-    receipt->recorded_unix_us = lite_int(stmt, 2);
-    if (read_uuid(stmt, 0, &receipt->log_id, err) == -1)
-        return -1;
-    return read_hash(stmt, 3, receipt->leaf_hash, err);
-}
-
-static enum store_answer
-find(struct store *store, const struct uuid *run_id, enum entry_kind kind,
-     struct entry_receipt *receipt, struct err *err)
-{
-    struct lite_stmt *stmt = of_store(store)->statements[FIND_ENTRY];
-    char text[UUID_TEXT_LEN];
-    enum store_answer answer = seek(stmt, run_id, kind, text, err);
-
-    if (answer == STORE_FOUND && read_receipt(stmt, receipt, err) == -1)
-        answer = STORE_FAILED;
-    lite_reset(stmt);
-    return answer;
-}
-
-static enum store_answer
-read_body(struct store *store, const struct uuid *run_id, enum entry_kind kind,
-          struct buf *body, struct err *err)
-{
-    struct lite_stmt *stmt = of_store(store)->statements[READ_BODY];
-    char text[UUID_TEXT_LEN];
-    enum store_answer answer = seek(stmt, run_id, kind, text, err);
-
-    if (answer == STORE_FOUND) {
-        size_t len;
-        const char *bytes = lite_text(stmt, 0, &len);
-
-        if (bytes == NULL || buf_append(body, bytes, len) != BUF_OK) {
-            err_set(err, ERR_NOMEM, "an entry's body");
-            answer = STORE_FAILED;
-        }
-    }
-    lite_reset(stmt);
-    return answer;
-}
-
-static int
-read_key(struct lite_stmt *stmt, struct store_key *key, struct err *err)
-{
-    const char *request_hash = lite_text(stmt, 1, NULL);
-
-    if (read_uuid(stmt, 0, &key->run_id, err) == -1)
-        return -1;
-    if (request_hash == NULL || strlen(request_hash) != ENTRY_HASH_HEX_LEN)
-        return err_set(err, ERR_SYSTEM,
-                       "the ledger holds an idempotency key without its "
-                       "request: run tandemctl verify");
-    strcpy(key->request_hash, request_hash);
-    key->ended = lite_int(stmt, 2) != 0;
-    return 0;
-}
-
-static enum store_answer
-find_key(struct store *store, const char *key_hash, int64_t since_unix_us,
-         struct store_key *key, struct err *err)
-{
-    struct lite_stmt *stmt = of_store(store)->statements[FIND_KEY];
-    enum store_answer answer = STORE_FAILED;
-    enum lite_step step;
-
-    bind_str(stmt, 1, key_hash);
-    lite_bind_int(stmt, 2, since_unix_us);
-    step = lite_step(stmt, err);
-    if (step == LITE_DONE)
-        answer = STORE_NONE;
-    else if (step == LITE_ROW && read_key(stmt, key, err) == 0)
-        answer = STORE_FOUND;
-    lite_reset(stmt);
-    return answer;
-}
-
-/* ---- the last log ------------------------------------------------------ */
-
-static enum store_answer
-find_last_log(struct store_lite *lite, const struct uuid *except,
-              struct uuid *log_id, struct err *err)
-{
-    /* Rows are numbered as they come, so the last row is the last log's,
-     * whatever the clock did in between. */
-    struct lite_stmt *stmt =
-        lite_prepare(lite->db,
-                     "SELECT log_id FROM entry WHERE log_id IS NOT ? "
-                     "ORDER BY rowid DESC LIMIT 1",
-                     err);
-    enum store_answer answer = STORE_FAILED;
-    char text[UUID_TEXT_LEN];
-    enum lite_step step;
-
-    if (stmt == NULL)
-        return STORE_FAILED;
-    if (except != NULL)
-        bind_uuid(stmt, 1, except, text);
-    step = lite_step(stmt, err);
-    if (step == LITE_DONE)
-        answer = STORE_NONE;
-    else if (step == LITE_ROW && read_uuid(stmt, 0, log_id, err) == 0)
-        answer = STORE_FOUND;
-    lite_finalize(stmt);
-    return answer;
-}
-
-static int
-append_leaves(struct lite_stmt *stmt, struct merkle *tree, struct err *err)
-{
-    uint8_t leaf[ENTRY_HASH_LEN];
-    enum lite_step step;
-
-    while ((step = lite_step(stmt, err)) == LITE_ROW)
-        if (read_hash(stmt, 0, leaf, err) == -1 ||
-            merkle_append(tree, leaf, err) == -1)
-            return -1;
-    return step == LITE_DONE ? 0 : -1;
-}
-
-static enum store_answer
-last_log(struct store *store, const char *host, const struct uuid *except,
-         struct store_log *log, struct err *err)
-{
-    struct store_lite *lite = of_store(store);
-    char text[UUID_TEXT_LEN];
-    struct lite_stmt *stmt;
-    enum store_answer answer;
-
-    (void)host; /* the file is this host's, whatever it was called then */
-    memset(log, 0, sizeof(*log));
-    answer = find_last_log(lite, except, &log->log_id, err);
-    if (answer != STORE_FOUND)
-        return answer;
-    stmt = lite_prepare(
-        lite->db, "SELECT leaf_hash FROM entry WHERE log_id = ? ORDER BY idx",
-        err);
-    if (stmt == NULL)
-        return STORE_FAILED;
-    bind_uuid(stmt, 1, &log->log_id, text);
-    if (append_leaves(stmt, &log->tree, err) == -1)
-        answer = STORE_FAILED;
-    lite_finalize(stmt);
-    return answer;
-}
-
-static int
-open_runs(struct store *store, const char *host,
-          int (*each)(void *arg, const struct uuid *run_id, struct err *err),
-          void *arg, struct err *err)
-{
-    struct lite_stmt *stmt =
-        lite_prepare(of_store(store)->db, "SELECT run_id FROM open_run", err);
-    enum lite_step step = LITE_FAILED;
-    struct uuid run_id;
-
-    (void)host;
-    if (stmt == NULL)
-        return -1;
-    while ((step = lite_step(stmt, err)) == LITE_ROW)
-        if (read_uuid(stmt, 0, &run_id, err) == -1 ||
-            each(arg, &run_id, err) == -1)
-            break;
-    lite_finalize(stmt);
-    return step == LITE_DONE ? 0 : -1;
 }
 
 /* ---- opening ----------------------------------------------------------- */
@@ -478,7 +215,7 @@ open_runs(struct store *store, const char *host,
 static void
 close_lite(struct store *store)
 {
-    struct store_lite *lite = of_store(store);
+    struct store_lite *lite = store_lite_of(store);
 
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         lite_finalize(lite->statements[i]);
@@ -563,11 +300,11 @@ static const struct store_ops ops = {
     .close = close_lite,
     .check = check,
     .write = write_all,
-    .find = find,
-    .read_body = read_body,
-    .last_log = last_log,
-    .open_runs = open_runs,
-    .find_key = find_key,
+    .find = store_lite_find,
+    .read_body = store_lite_read_body,
+    .last_log = store_lite_last_log,
+    .open_runs = store_lite_open_runs,
+    .find_key = store_lite_find_key,
     .write_checkpoint = write_checkpoint,
 };
 
