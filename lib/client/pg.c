@@ -294,6 +294,8 @@ exchange(struct pg *pg, bool answer, int64_t deadline_mono_ms, struct err *err)
             return fail_connection(pg, "lost", err);
         if (unsent == 0 && (!answer || PQisBusy(pg->conn) == 0))
             return 0;
+        if (clock_left_ms(deadline_mono_ms) == 0) /* however much arrives */
+            return fail_deadline(pg, err);
         if (unsent == 1)
             events |= POLLOUT;
         switch (pg_poll(PQsocket(pg->conn), events, deadline_mono_ms)) {
