@@ -19,7 +19,8 @@ build() {
 }
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+fire_pid=
+trap 'rm -f "$log"; [ -z "$fire_pid" ] || kill "$fire_pid" 2>/dev/null || :' EXIT
 
 stage "sources: layers, format, manual pages"
 tests/check_layers.sh
@@ -36,9 +37,30 @@ done
 stage "the schema for PostgreSQL"
 tests/sql/run.sh
 
+# Two minutes of rude clients, beside tests that mostly wait; the rest by itself,
+# because it measures promises in time.
+beside="tests/process/test_audit_policy.py tests/process/test_postgres_keys.py
+    tests/process/test_slow_clients.py tests/e2e/test_doctor.py
+    tests/e2e/test_proof.py"
+fire=tests/process/test_fire.py
+ignored=$(printf -- '--ignore=%s ' "$fire" $beside)
+
+service() {
+    TANDEM_BUILD=build/gcc TANDEM_BUILD_ASAN=build/asan TANDEM_VALGRIND=1 \
+        /usr/bin/python3 -m pytest -q -p no:cacheprovider "$@"
+}
+
+stage "the whole service, under fire"
+service "$fire" >"$log" 2>&1 &
+fire_pid=$!
+failed=0
+service $beside || failed=1
+wait "$fire_pid" || failed=1
+fire_pid=
+cat "$log"
+[ "$failed" -eq 0 ]
+
 stage "the whole service"
-TANDEM_BUILD=build/gcc TANDEM_BUILD_ASAN=build/asan TANDEM_VALGRIND=1 \
-    /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/process tests/e2e \
-    tests/bench
+service $ignored tests/process tests/e2e
 
 stage "all tests passed"

@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import shutil
-import socket
 import sqlite3
 import subprocess
 
@@ -89,7 +88,7 @@ def written():
             stack.ask("second log", user=user)
         stack.sim.reset()
         stack.key = Key(stack.ledger.path.parent / "checkpoint.key",
-                        socket.gethostname())
+                        stack.folder.name)
         yield stack
 
 

@@ -12,6 +12,8 @@ TEST_S = 60  # the longest a test may take, whatever hangs
 def pytest_configure(config):
     config.addinivalue_line("markers", "takes(seconds): needs longer than "
                             "usual")
+    # Asked to end, it stops what it started, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
