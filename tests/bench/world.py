@@ -214,6 +214,8 @@ class World:
             self.ledger = exits.enter_context(LEDGERS[self.ledger_kind]())
             self.stack = stack = exits.enter_context(
                 Stack(env=self.env, database=self.ledger.database))
+            # A disk that stalls for a second is a figure here, no fault.
+            stack.expect_errors.add("ledger_write_failed")
             wait_until(lambda: len(stack.workers("stream")) >= self.workers,
                        WORKERS_START_S, "all workers")
             if self.floor_workers:
