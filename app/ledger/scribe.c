@@ -6,187 +6,21 @@
  * being written the next records gather in the sockets, so the busier the
  * workers are the more of them share a commit.
  */
-#include "ledger/scribe.h"
+#include "ledger/scribe_inner.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "ledger/desk.h"
-#include "ledger/link.h"
-#include "ledger/logbook.h"
-#include "ledger/scribe_count.h"
 #include "ledger/store.h"
-#include "ledger/vault.h"
 #include "sys/fd.h"
 #include "sys/log.h"
-#include "sys/sock.h"
 
-#define MAX_LINKS       8192
-#define EVENT_COUNT     256
-#define LOCK_WAIT_MS    6000 /* longer than an orphaned scribe lives */
-#define ACCEPT_PAUSE_MS 1000
-#define CLOSE_PAUSE_MS  100
-#define STALL_MS        20 /* between looks at newcomers while records wait */
-#define ORPHANS_MS      1000 /* for runs that nobody claims, when asked to leave */
-#define LINGER_MS       3000 /* for open runs, when asked to hurry */
-
-struct scribe {
-    const struct scribe_config *config; /* borrowed */
-    struct child *child;                /* borrowed */
-    struct vault vault;
-    struct logbook *book;
-    struct desk desk;
-    struct signer *signer;
-    bool previous_signed; /* the log before, once it is known */
-    int epoll_fd;
-    struct link *links[MAX_LINKS];
-    size_t link_count;
-    size_t pending_count; /* links with a frame that waits */
-    size_t first_link;    /* where the next turn begins to look */
-    bool stalled;         /* records wait, and the last turn wrote none */
-    int64_t next_check_mono_ms;
-    int64_t leave_by_mono_ms;   /* 0: nobody said hurry */
-    int64_t orphans_by_mono_ms; /* 0: nobody said leave */
-    int64_t accept_mono_ms;     /* no new connections before; 0: no pause */
-    struct scribe_told told;
-    char scratch[LINK_READ_BYTES];
-};
-
-/* ---- links ------------------------------------------------------------- */
-
-static int
-watch(struct scribe *scribe, int op, int fd, uint32_t events, void *what)
-{
-    struct epoll_event event = { .events = events, .data.ptr = what };
-
-    return epoll_ctl(scribe->epoll_fd, op, fd, &event);
-}
-
-/* Ourselves and root: the socket's folder may be open to others. */
-static bool
-may_talk(int fd)
-{
-    uid_t uid;
-    struct err err = { 0 };
-
-    if (sock_peer_uid(fd, &uid, &err) == -1) {
-        log_warn("scribe_peer_unknown", "reason=%s", err.text);
-        return false;
-    }
-    if (uid == geteuid() || uid == 0)
-        return true;
-    log_warn("scribe_peer_refused", "uid=%u", (unsigned)uid);
-    return false;
-}
-
-static void
-set_pending(struct scribe *scribe, struct link *link, bool pending)
-{
-    if (link->pending == pending)
-        return;
-    link->pending = pending;
-    scribe->pending_count += pending ? 1 : (size_t)-1;
-}
-
-static void
-close_link(struct scribe *scribe, struct link *link)
-{
-    struct link *last = scribe->links[--scribe->link_count];
-
-    set_pending(scribe, link, false);
-    desk_link_gone(&scribe->desk, link);
-    last->place = link->place;
-    scribe->links[last->place] = last;
-    link_free(link); /* closing the descriptor ends epoll's watch */
-}
-
-static void
-add_link(struct scribe *scribe, int fd)
-{
-    struct err err = { 0 };
-    struct link *link;
-
-    if (!may_talk(fd) || scribe->link_count == MAX_LINKS) {
-        if (scribe->link_count == MAX_LINKS)
-            log_warn("scribe_full", "connections=%d", MAX_LINKS);
-        fd_close(&fd);
-        return;
-    }
-    link = link_new_take(fd, &err);
-    if (link == NULL) {
-        log_error("scribe_accept_failed", "reason=%s", err.text);
-        return;
-    }
-    if (watch(scribe, EPOLL_CTL_ADD, link->fd, EPOLLIN, link) == -1) {
-        log_error("scribe_accept_failed", "reason=epoll");
-        link_free(link);
-        return;
-    }
-    link->place = scribe->link_count;
-    scribe->links[scribe->link_count++] = link;
-}
-
-/* Out of descriptors or memory, and the caller stays at the door: looking again
- * at once would spin. */
-static void
-pause_accepting(struct scribe *scribe)
-{
-    log_error("scribe_accept_failed", "reason=%s", strerror(errno));
-    watch(scribe, EPOLL_CTL_DEL, scribe->config->listen_fd, 0, NULL);
-    scribe->accept_mono_ms = clock_mono_ms() + ACCEPT_PAUSE_MS;
-}
-
-static void
-resume_accepting(struct scribe *scribe)
-{
-    if (scribe->accept_mono_ms == 0 || clock_mono_ms() < scribe->accept_mono_ms)
-        return;
-    scribe->accept_mono_ms = 0;
-    watch(scribe, EPOLL_CTL_ADD, scribe->config->listen_fd, EPOLLIN, scribe);
-}
-
-static void
-accept_links(struct scribe *scribe)
-{
-    int fd;
-
-    while ((fd = sock_accept(scribe->config->listen_fd)) != -1)
-        add_link(scribe, fd);
-    if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-        pause_accepting(scribe);
-}
-
-static void
-read_link(struct scribe *scribe, struct link *link)
-{
-    struct frame frame;
-
-    link_read(link, scribe->scratch);
-    if (link_look(link, &frame, NULL) != FRAME_MORE)
-        set_pending(scribe, link, true);
-    else if (link_is_gone(link))
-        close_link(scribe, link);
-}
-
-/* epoll says when there is room again for answers that did not fit. */
-static void
-watch_room(struct scribe *scribe, struct link *link)
-{
-    const bool wanted = link->out.len > 0;
-    const uint32_t events = wanted ? EPOLLIN | EPOLLOUT : EPOLLIN;
-
-    if (link->watching == wanted)
-        return;
-    if (watch(scribe, EPOLL_CTL_MOD, link->fd, events, link) == -1)
-        link->gone = true;
-    link->watching = wanted;
-}
+#define LOCK_WAIT_MS   6000 /* longer than an orphaned scribe lives */
+#define CLOSE_PAUSE_MS 100
+#define STALL_MS       20   /* between looks at newcomers while records wait */
+#define ORPHANS_MS     1000 /* for runs that nobody claims, when asked to leave */
+#define LINGER_MS      3000 /* for open runs, when asked to hurry */
 
 /* ---- records ----------------------------------------------------------- */
 
@@ -220,7 +54,7 @@ take_frames(struct scribe *scribe, struct link *link)
         enum desk_decision decision;
 
         if (status == FRAME_MORE) {
-            set_pending(scribe, link, false);
+            scribe_set_pending(scribe, link, false);
             return true;
         }
         decision = status == FRAME_WHOLE ? decide(scribe, link, &frame, &err)
@@ -253,7 +87,7 @@ take_pending(struct scribe *scribe)
             at = 0;
         link = scribe->links[at];
         if (link->pending && !take_frames(scribe, link))
-            close_link(scribe, link); /* another takes its place */
+            scribe_close_link(scribe, link); /* another takes its place */
         else
             at++;
     }
@@ -297,7 +131,7 @@ work(struct scribe *scribe)
 {
     struct desk_tally tally = { .commit_us = 0 };
 
-    resume_accepting(scribe);
+    scribe_resume_accepting(scribe);
     vault_work(&scribe->vault);
     desk_catch_up(&scribe->desk);
     take_pending(scribe);
@@ -316,9 +150,9 @@ work(struct scribe *scribe)
     for (size_t i = scribe->link_count; i-- > 0;) {
         struct link *link = scribe->links[i]; /* closing moves later ones */
 
-        watch_room(scribe, link);
+        scribe_watch_room(scribe, link);
         if (link_is_gone(link) && !link->pending)
-            close_link(scribe, link);
+            scribe_close_link(scribe, link);
     }
 }
 
@@ -346,40 +180,6 @@ wait_ms(const struct scribe *scribe)
         scribe->leave_by_mono_ms < until_mono_ms)
         until_mono_ms = scribe->leave_by_mono_ms;
     return clock_left_ms(until_mono_ms);
-}
-
-static int
-wait_and_read(struct scribe *scribe, int timeout_ms)
-{
-    struct epoll_event events[EVENT_COUNT];
-    bool listener_ready = false;
-    int event_count;
-
-    /* The links of records that wait stay readable, and hung up when their
-     * clerks have left: waiting on them would spin. */
-    if (scribe->stalled) {
-        fd_wait(child_fd(scribe->child), POLLIN, clock_mono_ms() + timeout_ms);
-        timeout_ms = 0;
-    }
-    event_count = epoll_wait(scribe->epoll_fd, events, EVENT_COUNT, timeout_ms);
-
-    if (event_count == -1)
-        return errno == EINTR ? 0 : -1;
-    for (int i = 0; i < event_count; i++) {
-        struct link *link = events[i].data.ptr;
-
-        if (events[i].data.ptr == scribe) {
-            listener_ready = true;
-        } else if (events[i].data.ptr != scribe->child) {
-            if ((events[i].events & EPOLLOUT) != 0)
-                link_flush(link);
-            if (!link->pending)
-                read_link(scribe, link);
-        }
-    }
-    if (listener_ready) /* last: a new link may be where a closed one was */
-        accept_links(scribe);
-    return event_count;
 }
 
 /* Time to close the log?  Asked to hurry, the scribe stays for those who still
@@ -411,7 +211,7 @@ work_off(struct scribe *scribe, int64_t end_by_mono_ms)
     work(scribe);
     while ((scribe->pending_count > 0 || desk_is_holding(&scribe->desk)) &&
            clock_mono_ms() < end_by_mono_ms) {
-        wait_and_read(scribe, wait_ms(scribe));
+        scribe_wait_and_read(scribe, wait_ms(scribe));
         work(scribe);
     }
 }
@@ -422,7 +222,7 @@ serve(struct scribe *scribe)
     int64_t end_by_mono_ms;
 
     while (!should_end(scribe)) {
-        if (wait_and_read(scribe, wait_ms(scribe)) == -1) {
+        if (scribe_wait_and_read(scribe, wait_ms(scribe)) == -1) {
             log_error("scribe_failed", "reason=epoll_wait errno=%d", errno);
             return -1;
         }
@@ -433,26 +233,12 @@ serve(struct scribe *scribe)
     vault_hurry(&scribe->vault);
     end_by_mono_ms = clock_mono_ms() + LINGER_MS;
     work_off(scribe, end_by_mono_ms);
-    wait_and_read(scribe, 0);
+    scribe_wait_and_read(scribe, 0);
     work_off(scribe, end_by_mono_ms);
     return 0;
 }
 
 /* ---- starting and ending ----------------------------------------------- */
-
-static int
-open_epoll(struct scribe *scribe, struct err *err)
-{
-    scribe->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (scribe->epoll_fd == -1)
-        return err_set_errno(err, ERR_SYSTEM, "epoll_create1");
-    if (watch(scribe, EPOLL_CTL_ADD, scribe->config->listen_fd, EPOLLIN,
-              scribe) == -1 ||
-        watch(scribe, EPOLL_CTL_ADD, child_fd(scribe->child), EPOLLIN,
-              scribe->child) == -1)
-        return err_set_errno(err, ERR_SYSTEM, "epoll_ctl");
-    return 0;
-}
 
 static int
 keep_checkpoint(void *arg, const struct store_checkpoint *checkpoint,
@@ -498,14 +284,14 @@ start(struct scribe *scribe, struct err *err)
                   err) == -1)
         return -1;
     scribe_show_vault(&scribe->config->metrics, &scribe->vault, &scribe->told);
-    return open_epoll(scribe, err);
+    return scribe_open_epoll(scribe, err);
 }
 
 static void
 end(struct scribe *scribe)
 {
     while (scribe->link_count > 0)
-        close_link(scribe, scribe->links[scribe->link_count - 1]);
+        scribe_close_link(scribe, scribe->links[scribe->link_count - 1]);
     fd_close(&scribe->epoll_fd);
     desk_close(&scribe->desk);
     signer_free(scribe->signer);
