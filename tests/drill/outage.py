@@ -219,7 +219,7 @@ class AllKilled(Killed):
         for pid in ours:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.stack.tandemd.wait(10)
+        self.stack.tandemd.wait(20)
 
     def middle(self):
         self.stack.start_tandemd()
@@ -246,6 +246,11 @@ class SpoolFull(Stopped):
 
     env = {"SPOOL_MAX_BYTES": "1048576", "SPOOL_RESERVE_BYTES": "524288"}
     refuses = True
+
+    def wait_until_noticed(self):
+        wait_until(lambda: self.stack.metric("requests_total",
+                                             outcome="rejected") > 0, 20,
+                   "somebody to be refused")
 
 
 class ReadOnly(Away):
@@ -304,7 +309,7 @@ class Crowded(Away):
     def _leave(other):
         with contextlib.suppress(BrokenPipeError):
             other.stdin.close()
-        other.wait(10)
+        other.wait(20)
         other.stdout.close()
 
     def end(self):

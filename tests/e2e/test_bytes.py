@@ -68,7 +68,7 @@ def test_a_megabyte_arrives_whole(stack, settings):
 def test_a_reader_that_dawdles_still_gets_all_of_it(stack):
     stack.sim.set(**FAST, text_bytes=1 << 20)
     stream = stack.open()
-    stream.until_headers(5)
+    stream.until_headers(20)
     time.sleep(1)
     stream.finish(20)
     stack.sim.reset()

@@ -15,12 +15,12 @@ def test_checkpoints_are_made_kept_and_agree_with_the_ledger(tmp_path):
                               "CHECKPOINT_FILE": str(kept)}) as stack:
         run_id = stack.ask(sim=FAST).run_id
         key = Key(stack.ledger.path.parent / "checkpoint.key", "log.example")
-        made = stack.log.wait_for(5, event="checkpoint_key_made")
+        made = stack.log.wait_for(20, event="checkpoint_key_made")
         assert f"verifier_key={key.verifier}" in made["msg"]
         proof = wait_until(
             lambda: (answer := stack.control(
                 f"/api/experiments/{run_id}/proof")).status == 200 and answer,
-            15, "a proof of the run")
+            20, "a proof of the run")
         path = tmp_path / "proof"
         path.write_text(json.dumps(proof.json()))
         assert stack.tandemctl("check-proof", str(path), "--key",
@@ -43,6 +43,6 @@ def test_a_file_that_takes_no_checkpoints_does_not_stop_the_service(tmp_path):
     with Stack(web=None, env={"CHECKPOINT_FILE": str(tmp_path)}) as stack:
         stack.expect_errors.add("checkpoint_not_kept")
         assert stack.ask(sim=FAST).names()[-1] == "done"
-        stack.log.wait_for(5, event="checkpoint_not_kept")
+        stack.log.wait_for(20, event="checkpoint_not_kept")
         assert stack.metric("checkpoints_total", outcome="failed") >= 1
         assert stack.ledger.rows("SELECT 1 FROM checkpoint")

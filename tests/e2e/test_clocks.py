@@ -20,7 +20,7 @@ FAR = {"CONNECT_TIMEOUT_S": "30", "FLASH_FIRST_TOKEN_S": "30",
        "EARLY_FLASH_TERMINATION": "false"}
 LIMIT_MS = 400
 ROUNDING_MS = 2  # times are told in whole milliseconds
-SLACK_MS = 1500  # far from 30 s, near enough on a machine that is busy
+SLACK_MS = 10000  # far from 30 s, enough for a machine that is busy
 LATER = "pro.delay_ms=2000 pro.chunk_ms=0"  # than Flash is given up
 
 
@@ -47,7 +47,7 @@ def assert_ran_out(stack, answer, error_class):
 
 def assert_dropped(stack):
     wait_until(lambda: stack.sim.stats()["flash"]["aborted"] == 1 and
-               stack.sim.stats()["flash"]["open"] == 0, 5,
+               stack.sim.stats()["flash"]["open"] == 0, 20,
                "the call to be dropped")
 
 
@@ -72,7 +72,7 @@ def test_a_model_that_keeps_us_waiting(limit, error_class, fault):
 
 def test_one_byte_a_second_for_ever_ends_with_the_total_time():
     """It is never silent, so that only the total counts."""
-    with Stack(web=None, env={**FAR, "IDLE_TIMEOUT_S": "2",
+    with Stack(web=None, env={**FAR, "IDLE_TIMEOUT_S": "3",
                               "FLASH_TIMEOUT_S": "4"}) as stack:
         answer = stack.ask(sim="pro.delay_ms=6000 flash.delay_ms=0 "
                            "flash.fault=drip flash.drip_ms=1000")
@@ -86,17 +86,20 @@ def test_one_byte_a_second_for_ever_ends_with_the_total_time():
 def test_the_deadline_of_the_run_is_over_all_others():
     with Stack(web=None, env={**FAR, "RUN_DEADLINE_S": "1.5",
                               "AUDIT_SHARE_S": "0.5"}) as stack:
+        late = stack.lateness()
         answer = stack.ask(sim="chunk_ms=100 chunks=300 delay_ms=0 "
                            "text_bytes=30000")
         assert answer.names() == ["error", "error", "done"]
         assert answer.data("done")["status"] == "timeout"
-        assert answer.ended_at <= 1.5 + 1.0  # the promise
+        assert answer.ended_at <= 1.5 + 1.0 + late()  # the promise
         end = stack.ledger.end(answer.run_id)
         assert end["total_ms"] >= 1000  # and not before the audit's share
         for role in ("flash", "pro"):
             assert end[role]["error_class"] == "TotalTimeout"
-            assert end[role]["latency_ms"] <= 1500
-            assert stack.sim.stats()[role]["aborted"] == 1
+            assert end[role]["latency_ms"] <= 1500 + 1000 * late()
+        wait_until(lambda: all(stack.sim.stats()[role]["aborted"] == 1
+                               for role in ("flash", "pro")), 20,
+                   "both calls to be dropped")
 
 
 # ---- before there is a connection --------------------------------------------
@@ -113,7 +116,7 @@ def test_tls_that_stalls_belongs_to_connecting():
             stack_with("CONNECT_TIMEOUT_S",
                        FLASH_BASE_URL=peer.url("https")) as stack:
         assert_ran_out(stack, stack.ask(sim=LATER), "ConnectTimeout")
-        wait_until(lambda: peer.opened == peer.closed == 1, 5,
+        wait_until(lambda: peer.opened == peer.closed == 1, 20,
                    "the connection to be closed")
         assert peer.bytes > 0
 
@@ -123,7 +126,7 @@ def test_a_provider_that_accepts_and_never_answers():
             stack_with("FLASH_TIMEOUT_S",
                        FLASH_BASE_URL=peer.url()) as stack:
         assert_ran_out(stack, stack.ask(sim=LATER), "TotalTimeout")
-        wait_until(lambda: peer.opened == peer.closed == 1, 5,
+        wait_until(lambda: peer.opened == peer.closed == 1, 20,
                    "the connection to be closed")
 
 
@@ -150,10 +153,11 @@ def test_a_name_that_is_never_resolved_holds_up_nobody(tmp_path):
         with Stack(web=None, under=own_resolver(resolv), env={
                 **FAR, "CONNECT_TIMEOUT_S": str(LIMIT_MS / 1000),
                 "FLASH_BASE_URL": "http://stalled.invalid:9"}) as stack:
+            late = stack.lateness()
             began = time.monotonic()
             answer = stack.ask(sim=LATER)
             assert nameserver.was_asked()
             assert_ran_out(stack, answer, "ConnectTimeout")
             # The resolver is still waiting, and nobody waits for it.
-            assert answer.event("error").at < 4.5
-            assert time.monotonic() - began < 4.5
+            assert answer.event("error").at < 4.5 + late()
+            assert time.monotonic() - began < 4.5 + late()

@@ -92,6 +92,6 @@ def test_a_batch_set_aside_is_wrong_until_it_is_put_back():
         assert verdicts(stack)["spool"][0] == "WRONG"
         drained = stack.tandemctl("spool", "drain", "--set-aside")
         assert drained.returncode == 0, drained
-        wait_until(lambda: verdicts(stack)["spool"][0] == "ok", 10,
+        wait_until(lambda: verdicts(stack)["spool"][0] == "ok", 20,
                    "a spool in order")
         stack.tandemd.send(signal.SIGTERM)

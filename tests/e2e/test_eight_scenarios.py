@@ -45,7 +45,7 @@ def test_an_accurate_model_that_is_first_supersedes_the_fast_one(stack):
     assert answer.data("done")["status"] == "ok"
     assert answer.data("done")["flash_ms"] is None
     assert stack.ledger.end(answer.run_id)["flash"]["outcome"] == "superseded"
-    wait_until(lambda: stack.sim.stats()["flash"]["aborted"] == before + 1, 5,
+    wait_until(lambda: stack.sim.stats()["flash"]["aborted"] == before + 1, 20,
                "the provider to notice")
     assert_frames_are_sound(answer)
 

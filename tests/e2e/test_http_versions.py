@@ -79,7 +79,7 @@ class TlsFront:
             found = self._text("versions.log").splitlines()
             return found if len(found) >= count else None
         return [line.split(" ")[0] for line in wait_until(
-            lines, 10, f"{count} requests at the front")]
+            lines, 20, f"{count} requests at the front")]
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_one_of_two_streams_is_cut_and_the_other_goes_on(front):
     stream = stack.open(sim="delay_ms=0 chunk_ms=50 flash.chunks=300 "
                         "flash.text_bytes=30000 pro.chunks=80 "
                         "pro.text_bytes=8000")
-    wait_until(lambda: stack.sim.stats()["flash"]["aborted"] == 1, 10,
+    wait_until(lambda: stack.sim.stats()["flash"]["aborted"] == 1, 20,
                "Flash to be dropped")
     assert stack.sim.stats()["pro"]["open"] == 1
     stream.finish(20)
@@ -148,7 +148,7 @@ def test_a_broken_stream_is_not_read_to_its_end(front):
                        "flash.text_bytes=30000 pro.delay_ms=4000")
     assert stack.ledger.end(answer.run_id)["flash"]["error_class"] == \
         "BadStream"
-    wait_until(lambda: stack.sim.stats()["flash"]["aborted"] == 1, 10,
+    wait_until(lambda: stack.sim.stats()["flash"]["aborted"] == 1, 20,
                "Flash to be dropped")
 
 
@@ -158,10 +158,10 @@ def test_leaving_drops_both_calls(front):
     stream = stack.open(sim="delay_ms=0 chunk_ms=100 chunks=300 "
                         "text_bytes=30000")
     wait_until(lambda: all(stack.sim.stats()[role]["open"] == 1
-                           for role in ("flash", "pro")), 10, "both calls")
+                           for role in ("flash", "pro")), 20, "both calls")
     stream.close()
     wait_until(lambda: all(stack.sim.stats()[role]["aborted"] == 1
-                           for role in ("flash", "pro")), 10,
+                           for role in ("flash", "pro")), 20,
                "both calls to be dropped")
     assert stack.ask(sim=FAST).data("done")["status"] == "ok"
 

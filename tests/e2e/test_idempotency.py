@@ -5,7 +5,6 @@ import hashlib
 import os
 import signal
 import sqlite3
-import threading
 
 import pytest
 
@@ -72,16 +71,12 @@ def test_a_replay_comes_in_the_words_that_are_asked_for(stack):
 
 def test_of_two_requests_at_once_one_asks_the_models(stack):
     before = calls(stack)
-    answers = []
-
-    def ask():
-        answers.append(stack.open(sim=SLOW, headers=keyed("at-once"))
-                       .finish(15))
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with stack.sim.held():
+        answers = [stack.open(sim=SLOW, headers=keyed("at-once"))
+                   for _ in range(8)]
+        for one in answers:
+            one.until_headers(20)
+    assert drain(answers, 20) == []
     assert sorted(one.status for one in answers) == [200] + 7 * [409]
     first, = [one for one in answers if one.status == 200]
     for one in answers:
@@ -97,24 +92,25 @@ def test_the_same_key_with_another_body_is_refused(stack):
     for members in ({"query": "what else?"}, {"user": "somebody"},
                     {"context": {"a": 1.5}}):
         members = {"query": "why is the sky blue?", "sim": QUICK, **members}
-        answer = stack.open(headers=keyed("reused"), **members).finish(10)
+        answer = stack.open(headers=keyed("reused"), **members).finish(20)
         assert answer.status == 422, answer
         assert answer.json()["code"] == "idempotency_key_reused"
     assert more_calls(stack, before) == (0, 0)
 
 
 def test_another_body_is_refused_while_the_first_is_answered(stack):
-    stream = stack.open(sim=SLOW, headers=keyed("busy")).until_headers(5)
-    answer = stack.open("what else?", headers=keyed("busy")).finish(10)
+    with stack.sim.held():
+        stream = stack.open(sim=SLOW, headers=keyed("busy")).until_headers(20)
+        answer = stack.open("what else?", headers=keyed("busy")).finish(20)
     assert (answer.status, answer.json()["code"]) == \
         (422, "idempotency_key_reused")
-    assert stream.finish(15).names()[-1] == "done"
+    assert stream.finish(20).names()[-1] == "done"
 
 
 @pytest.mark.parametrize("key", ["", " ", "two words", "x" * 256, "\x7f",
                                  "caf\xe9"])
 def test_a_key_of_other_characters_is_refused(stack, key):
-    answer = stack.open(how="fastcgi", headers=keyed(key)).finish(10)
+    answer = stack.open(how="fastcgi", headers=keyed(key)).finish(20)
     assert (answer.status, answer.json()["code"]) == \
         (400, "invalid_idempotency_key")
 
@@ -147,7 +143,7 @@ def test_a_key_outlives_the_service_and_its_scribe():
         stack.start_tandemd()
         again = stack.ask(sim=QUICK, headers=keyed("lasting"))
         assert told(again) == told(first)
-        answer = stack.open("else?", headers=keyed("lasting")).finish(10)
+        answer = stack.open("else?", headers=keyed("lasting")).finish(20)
         assert answer.status == 422
         assert more_calls(stack, before) == (0, 0)
 
@@ -156,13 +152,14 @@ def test_a_killed_scribe_does_not_forget_a_run_that_is_under_way():
     with Stack() as stack:
         stack.expect_errors |= {"child_died"}
         stream = stack.open(sim=SLOW, headers=keyed("open"))
-        stream.until("preliminary", 5)
+        stream.until("preliminary", 20)
         scribe, = stack.workers("scribe")
-        os.kill(scribe, signal.SIGKILL)
-        answer = stack.open(sim=SLOW, headers=keyed("open")).finish(10)
+        with stack.sim.held():
+            os.kill(scribe, signal.SIGKILL)
+            answer = stack.open(sim=SLOW, headers=keyed("open")).finish(20)
         assert (answer.status, answer.json()["run_id"]) == \
             (409, stream.run_id)
-        assert stream.finish(15).names() == ["preliminary", "final", "done"]
+        assert stream.finish(20).names() == ["preliminary", "final", "done"]
 
 
 def test_a_key_may_be_used_again_when_its_time_is_over():
@@ -172,7 +169,7 @@ def test_a_key_may_be_used_again_when_its_time_is_over():
         def other():
             answer = stack.ask(sim=QUICK, headers=keyed("short"))
             return answer.run_id != first.run_id and answer
-        second = wait_until(other, 10, "the key to be free")
+        second = wait_until(other, 20, "the key to be free")
         assert not any("replayed" in one.data for one in second.events)
 
 
@@ -180,11 +177,11 @@ def test_a_lost_run_is_replayed_as_lost():
     with Stack() as stack:
         stack.expect_errors |= {"child_died"}
         stream = stack.open(sim=SLOW, headers=keyed("lost"))
-        stream.until("preliminary", 5)
+        stream.until("preliminary", 20)
         os.kill(stack.ledger.entries(stream.run_id)[0]["body"]["worker_pid"],
                 signal.SIGKILL)
         wait_until(lambda: "orphaned" in stack.ledger.kinds(stream.run_id),
-                   10, "the orphaned entry")
+                   20, "the orphaned entry")
         again = stack.ask(sim=SLOW, headers=keyed("lost"))
         assert again.names() == ["error", "done"]
         assert again.data("error")["code"] == "internal_error"
@@ -226,7 +223,7 @@ def test_erased_texts_are_gone_and_not_invented(stack):
         db.execute("DELETE FROM content WHERE run_id = ? AND part = 'pro'",
                    (first.run_id,))
     try:
-        answer = stack.open(sim=QUICK, headers=keyed("erased")).finish(10)
+        answer = stack.open(sim=QUICK, headers=keyed("erased")).finish(20)
         assert (answer.status, answer.json()["code"]) == \
             (410, "texts_erased")
     finally:
@@ -246,11 +243,13 @@ def test_replays_and_refusals_are_counted():
         first = stack.ask(sim=QUICK, headers=keyed("counted"))
         for _ in range(3):
             stack.ask(sim=QUICK, headers=keyed("counted"))
-        stack.open("else?", headers=keyed("counted")).finish(10)
-        stream = stack.open(sim=SLOW, headers=keyed("slow")).until_headers(5)
-        assert stack.open(sim=SLOW, headers=keyed("slow")).finish(10) \
-            .status == 409
-        stream.finish(15)
+        stack.open("else?", headers=keyed("counted")).finish(20)
+        with stack.sim.held():
+            stream = stack.open(sim=SLOW, headers=keyed("slow")) \
+                .until_headers(20)
+            assert stack.open(sim=SLOW, headers=keyed("slow")).finish(20) \
+                .status == 409
+        stream.finish(20)
         for outcome, count in (("ok", 2), ("replayed", 3), ("rejected", 2)):
             assert stack.metric("requests_total", outcome=outcome) == count
         assert stack.metric("requests_total") == stack.metric(

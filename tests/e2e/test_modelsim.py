@@ -42,7 +42,7 @@ def chat(text="Why is the sky blue?", **more):
         {"role": "user", "content": text}], **more}
 
 
-def wait_until(condition, within=10.0):
+def wait_until(condition, within=20.0):
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
@@ -90,7 +90,13 @@ class Client:
         """So that a long answer is not taken apart after every read."""
         return self.raw.endswith(b"0\r\n\r\n") or len(self.raw) < 100000
 
-    def answer(self, within=5.0):
+    def until_chunks(self, count):
+        """Reads headers and so many chunks, however long they take."""
+        while (answer := Answer(self.raw)).status == 0 or \
+                len(answer.chunks) < count:
+            assert self.read(20), answer.raw
+
+    def answer(self, within=20.0):
         """Reads until the answer is whole, the end, or the time is over."""
         deadline = time.monotonic() + within
         while not self.may_be_whole() or not Answer(self.raw).is_whole:
@@ -224,7 +230,7 @@ class Sim:
         begin = time.monotonic()
         self.process.send_signal(how)
         try:
-            code = self.process.wait(5)
+            code = self.process.wait(20)
         finally:
             self.process.kill()
             self.process.wait()
@@ -280,7 +286,7 @@ def test_it_stops_at_once_whatever_is_under_way(how):
 
 def run_program(*flags):
     return subprocess.run([PROGRAM, *flags], capture_output=True, text=True,
-                          timeout=10, check=False)
+                          timeout=60, check=False)
 
 
 @pytest.mark.parametrize("flags, words", [
@@ -729,7 +735,7 @@ def test_times_are_kept(sim):
     late = sim.lateness()
     begin = time.monotonic()
     client = sim.open(FLASH, prompt(), "delay_ms=300,chunk_ms=50,chunks=5")
-    assert client.read(2)
+    assert client.read(20)
     first = time.monotonic() - begin
     assert client.answer().is_whole
     last = time.monotonic() - begin
@@ -778,7 +784,7 @@ def test_many_requests_wait_each_for_its_own_time(sim):
 
 # ---- faults ---------------------------------------------------------------
 
-def fault(sim, name, more="", path=FLASH, within=5.0, body=None):
+def fault(sim, name, more="", path=FLASH, within=20.0, body=None):
     return sim.ask(path, body or prompt(),
                    f"{FAST},chunks=6,fault={name}{more}", within=within)
 
@@ -795,7 +801,9 @@ def test_silent_never_sends_a_byte(sim):
 
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_stall_sends_some_chunks_and_stays(sim, after):
-    answer = fault(sim, "stall", f",after={after}", within=1.0)
+    client = sim.open(FLASH, prompt(), FAST + f",fault=stall,after={after}")
+    client.until_chunks(after)
+    answer = client.answer(0.3)
     assert answer.status == 200
     assert finish_of(answer) == [None] * after
     assert answer.ended is None
@@ -818,7 +826,7 @@ def test_slow_headers_begin_with_a_slow_status_line(sim):
 
 def test_slow_headers_end_in_a_readable_answer(sim):
     answer = fault(sim, "slow_headers", ",drip_ms=1,text=x,chunks=1",
-                   within=10)
+                   within=20)
     assert answer.ended == "closed"
     assert answer.text() == "x"
     assert sim.stats("flash")["completions"] == 1
@@ -999,10 +1007,10 @@ def test_text_can_be_damaged_in_two_ways(sim):
 @pytest.mark.parametrize("path", [VERTEX + "m:generateContent", CHAT])
 def test_every_fault_has_a_meaning_without_a_stream(sim, name, path):
     body = chat() if path == CHAT else prompt()
-    answer = sim.ask(path, body,
-                     f"{FAST},fault={name},drip_ms=1,text_bytes=20",
-                     within=0.3)
-    assert answer.raw
+    client = sim.open(path, body,
+                      f"{FAST},fault={name},drip_ms=1,text_bytes=20")
+    assert client.read(20)
+    client.answer(0.3)
     assert sim.stats("flash")["requests"] == 1
 
 
@@ -1026,7 +1034,7 @@ def test_leaving_is_counted_within_50_ms(sim, when, how):
     client = sim.open(PRO, prompt(), LEAVING[when])
     wait_until(lambda: sim.stats("pro")["open"] == 1)
     if "byte" not in when and "silent" not in when:
-        client.read(1)
+        assert client.read(20)
     if how == "reset":
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                  b"\1\0\0\0\0\0\0\0")
@@ -1199,7 +1207,6 @@ async def ask_all(port, count, request):
                                   for _ in range(count)))
 
 
-@pytest.mark.takes(60)
 def test_two_thousand_slow_requests_cost_no_thread_and_little_time():
     count = 2000
     body = json.dumps(prompt("[[sim delay_ms=2000 chunks=4 chunk_ms=20]]"))

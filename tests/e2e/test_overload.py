@@ -18,6 +18,10 @@ def p99(values):
     return ordered[math.ceil(len(ordered) * 0.99) - 1]
 
 
+def has_begun(stream):
+    return "preliminary" in stream.names()
+
+
 class Prober(threading.Thread):
     """Asks /livez again and again and notes how long each answer took."""
 
@@ -73,17 +77,18 @@ def test_a_hundred_more_are_told_at_once_and_health_answers_throughout(
     rejected_before = crowded.metric("requests_total", outcome="rejected")
     with Prober(crowded) as prober:
         streams = [crowded.open() for _ in range(200)]
-        assert drain(streams, 10,
-                     lambda one: one.status is not None) == []
-        refused, took = [], []
-        late = crowded.lateness([])
-        for _ in range(100):
-            late.renew()
-            refused.append(crowded.open())
-            assert drain(refused[-1:], 5) == []
-            took.append(refused[-1].ended_at - late())
-        assert not any(one.ended_at for one in streams), \
-            "all were busy all the time"
+        assert drain(streams, 20, has_begun) == []
+        with crowded.sim.held():
+            refused, took = [], []
+            late = crowded.lateness([])
+            for _ in range(100):
+                late.renew()
+                refused.append(crowded.open())
+                assert drain(refused[-1:], 20) == []
+                took.append(refused[-1].ended_at - late())
+            wait_until(lambda: len(prober.took) > 50, 20, "enough probes")
+            assert not any(one.ended_at for one in streams), \
+                "all were busy all the time"
         assert drain(streams, 20) == []
     crowded.sim.reset()
     assert [one.status for one in streams] == [200] * 200
@@ -94,7 +99,6 @@ def test_a_hundred_more_are_told_at_once_and_health_answers_throughout(
         assert int(one.headers["retry-after"]) > 0
     assert p99(took) <= 0.05, sorted(took)[-5:]
     assert prober.failed == []
-    assert len(prober.took) > 50
     assert p99(prober.took) <= 0.05, sorted(prober.took)[-5:]
     assert len(crowded.ledger.runs("accepted")) == accepted + 200
     assert crowded.metric("overloaded_total") == refused_before + 100
@@ -105,9 +109,10 @@ def test_a_hundred_more_are_told_at_once_and_health_answers_throughout(
 def test_a_crowd_that_comes_at_once_is_refused_too(crowded):
     crowded.sim.set(flash_delay_ms=100, pro_delay_ms=8000, chunk_ms=0)
     streams = [crowded.open() for _ in range(200)]
-    assert drain(streams, 10, lambda one: one.status is not None) == []
-    crowd = [crowded.open() for _ in range(100)]
-    assert drain(crowd, 5) == []
+    assert drain(streams, 20, has_begun) == []
+    with crowded.sim.held():
+        crowd = [crowded.open() for _ in range(100)]
+        assert drain(crowd, 20) == []
     assert [one.status for one in crowd] == [503] * 100
     assert drain(streams, 20) == []
     crowded.sim.reset()
@@ -120,7 +125,7 @@ def test_as_many_callers_as_workers_are_never_told_that_all_are_busy():
                               "STREAM_WORKERS_MAX": "4"}) as stack:
         for _ in range(400):
             streams = [stack.open(sim=instant) for _ in range(4)]
-            assert drain(streams, 10) == []
+            assert drain(streams, 20) == []
             assert [one.status for one in streams] == [200] * 4
         assert stack.metric("overloaded_total") == 0
 
@@ -131,12 +136,12 @@ def test_workers_come_with_the_crowd_and_go_when_it_has_gone():
             "STREAM_WORKERS_SPARE": "2", "WORKER_IDLE_S": "0.3"}) as stack:
         def count():
             return stack.metric("workers_total", pool="stream")
-        wait_until(lambda: 2 <= count() <= 4, 5)
+        wait_until(lambda: 2 <= count() <= 4, 20)
         streams = []
         for _ in range(20):
             streams.append(stack.open(sim=TWO_SECONDS))
             time.sleep(0.02)
-        assert drain(streams, 10) == []
+        assert drain(streams, 20) == []
         assert [one.status for one in streams] == [200] * 20
-        wait_until(lambda: count() <= 4, 10, "surplus workers to leave")
+        wait_until(lambda: count() <= 4, 20, "surplus workers to leave")
         assert stack.ask(sim=FAST).names()[-1] == "done"

@@ -87,11 +87,11 @@ def test_a_wrong_request_gets_its_status_and_code(
         stack, how, method, path, body, headers, status, code):
     accepted = len(stack.ledger.runs("accepted"))
     if how == "http":
-        answer = stack.http(method, path, body, headers).finish(10)
+        answer = stack.http(method, path, body, headers).finish(20)
     else:
         pool = "stream" if path.startswith("/api/reasoning/") else "control"
         answer = Fcgi(str(stack.folder / f"{pool}.sock"), method, path, body,
-                      headers).finish(10)
+                      headers).finish(20)
     check_error(answer, status, code)
     if status == 405:
         wanted = "POST" if path == QUERY else "GET"
@@ -101,18 +101,18 @@ def test_a_wrong_request_gets_its_status_and_code(
 
 def test_a_wrong_request_is_counted_as_rejected(stack):
     before = stack.metric("requests_total", outcome="rejected")
-    stack.http("POST", QUERY, b"{").finish(5)
+    stack.http("POST", QUERY, b"{").finish(20)
     assert stack.metric("requests_total", outcome="rejected") == before + 1
 
 
 def test_a_body_above_the_web_servers_limit_is_413_too(stack):
-    answer = stack.http("POST", QUERY, b"x" * (2 << 20)).finish(10)
+    answer = stack.http("POST", QUERY, b"x" * (2 << 20)).finish(20)
     assert answer.status == 413
 
 
 def test_curls_default_content_type_is_welcome(stack):
     answer = stack.open(sim=FAST, headers={
-        "Content-Type": "application/x-www-form-urlencoded"}).finish(10)
+        "Content-Type": "application/x-www-form-urlencoded"}).finish(20)
     assert answer.status == 200
 
 
@@ -122,7 +122,7 @@ def test_a_chunked_body_is_as_good(stack):
         b"POST /api/reasoning/query HTTP/1.1\r\nHost: x\r\n"
         b"Content-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n" +
-        b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))).finish(10)
+        b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))).finish(20)
     assert answer.status == 200
     assert answer.names()[-1] == "done"
 
@@ -137,7 +137,7 @@ def test_every_resource_has_the_security_headers(stack, path):
     answer = stack.get(path)
     assert answer.status == 200
     check_security_headers(answer)
-    head = stack.http("HEAD", path).finish(10)
+    head = stack.http("HEAD", path).finish(20)
     assert head.status == 200
     assert head.body == b""
 
@@ -169,10 +169,10 @@ def test_readyz_fails_while_nobody_can_write_and_livez_does_not():
             return seen["/readyz"].status == seen["/health"].status == 503
 
         seen = {}
-        wait_until(seen_without_a_scribe, 15)
+        wait_until(seen_without_a_scribe, 20)
         assert seen["/readyz"].json()["failed"] == ["ledger"]
         assert seen["/livez"].status == 200
-        wait_until(lambda: stack.control("/readyz").status == 200, 5)
+        wait_until(lambda: stack.control("/readyz").status == 200, 20)
 
 
 # ---- the list of runs ----------------------------------------------------
@@ -231,7 +231,7 @@ def guarded():
 def test_without_the_key_everything_but_health_is_401(guarded, method, path,
                                                       headers):
     body = {"query": "a"} if method == "POST" else None
-    answer = guarded.http(method, path, body, headers).finish(10)
+    answer = guarded.http(method, path, body, headers).finish(20)
     check_error(answer, 401, "unauthorized")
 
 

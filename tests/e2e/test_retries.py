@@ -68,8 +68,9 @@ def test_a_delay_that_the_provider_names_is_kept(stack):
 
 def test_one_that_is_too_long_is_not_waited_for(stack):
     stack.sim.set(flash_status=429, flash_retry_delay_s=36)
+    late = stack.lateness()
     answer = stack.ask(sim=FAST)
-    assert answer.ended_at < 3  # of the 5 s that Flash has
+    assert answer.ended_at < 3 + late()  # of the 5 s that Flash has
     flash = stack.ledger.end(answer.run_id)["flash"]
     assert (flash["error_class"], flash["attempts"]) == ("RateLimited", 1)
 
@@ -85,14 +86,16 @@ def test_nothing_is_asked_again_once_text_has_come(stack):
 def test_a_client_that_leaves_during_a_pause_ends_it_at_once(stack):
     stack.sim.set(flash_status=503, flash_retry_delay_s=3,
                   pro_status=503, pro_retry_delay_s=20)
-    stream = stack.open(sim=FAST).until_headers(5)
+    stream = stack.open(sim=FAST).until_headers(20)
     wait_until(lambda: stack.sim.stats()["pro"]["requests"] == 1 and
-               stack.sim.stats()["flash"]["requests"] == 1, 5, "both attempts")
+               stack.sim.stats()["flash"]["requests"] == 1, 20,
+               "both attempts")
+    late = stack.lateness()
     left_at = time.monotonic()
     stream.close()
-    wait_until(lambda: len(stack.ledger.kinds(stream.run_id)) == 2, 5,
+    wait_until(lambda: len(stack.ledger.kinds(stream.run_id)) == 2, 20,
                "the end of the run")
-    assert time.monotonic() - left_at < 2.5  # and not 3 s, or 20 s
+    assert time.monotonic() - left_at < 2.5 + late()  # and not 3 s, or 20 s
     end = stack.ledger.end(stream.run_id)
     assert end["status"] == "cancelled"
     for role in ("flash", "pro"):
@@ -176,11 +179,13 @@ def test_a_model_that_cannot_be_reached_is_left_alone():
         open_pro(stack)
         assert circuit(stack) == ("closed", "open")
         asked = stack.sim.stats()["pro"]["requests"]
+        late = stack.lateness()
         answer = stack.ask(sim="flash.delay_ms=2000 chunk_ms=0")
         assert answer.names() == ["error", "preliminary", "done"]
         assert answer.data("error")["code"] == "pro_unavailable"
         assert answer.data("error")["retryable"] is True
-        assert answer.event("error").at < 1.5  # did not wait for Flash
+        # It did not wait for Flash.
+        assert answer.event("error").at < 1.5 + late()
         pro = pro_of(stack, answer)
         assert (pro["outcome"], pro["error_class"]) == ("unavailable",
                                                         "CircuitOpen")
@@ -191,10 +196,10 @@ def test_a_model_that_cannot_be_reached_is_left_alone():
         assert stack.metric("circuit_state", model="flash") == 0
         assert len(stack.log.lines(event="circuit_opened")) == 1
         stack.tandemd.send(signal.SIGHUP)  # a new configuration is a new try
-        wait_until(lambda: circuit(stack) == ("closed", "closed"), 10,
+        wait_until(lambda: circuit(stack) == ("closed", "closed"), 20,
                    "the reload")
         wait_until(lambda: pro_of(stack, stack.ask(sim=FAST))["http_status"] ==
-                   503, 10, "a new attempt")
+                   503, 20, "a new attempt")
 
 
 def test_a_run_that_can_ask_nobody_ends_at_once():
@@ -206,7 +211,7 @@ def test_a_run_that_can_ask_nobody_ends_at_once():
         answer = stack.ask(sim=FAST)
         assert answer.names() == ["error", "error", "done"]
         # Nothing would wake us before the next heartbeat, in 20 s.
-        assert answer.ended_at < 5
+        assert answer.ended_at < 15
         assert stack.sim.stats()["flash"]["requests"] == 3
         assert stack.sim.stats()["pro"]["requests"] == 3
 
@@ -215,10 +220,12 @@ def test_one_call_of_the_whole_host_probes_and_closes_it():
     with Stack(web=None, env=BREAKER) as stack:
         open_pro(stack)
         stack.sim.reset()
-        stack.sim.set(pro_delay_ms=2000)
         time.sleep(1.1)  # BREAKER_OPEN_S
-        streams = [stack.open(sim="flash.delay_ms=0 chunk_ms=0")
-                   for _ in range(8)]
+        with stack.sim.held():
+            streams = [stack.open(sim=FAST) for _ in range(8)]
+            wait_until(lambda: len(drain(
+                streams, 0.1, lambda one: "error" in one.names())) == 1, 20,
+                "seven to be refused")
         assert drain(streams, 20) == []
         assert stack.sim.stats()["pro"]["requests"] == 1
         names = [stream.names() for stream in streams]
@@ -231,14 +238,14 @@ def test_one_call_of_the_whole_host_probes_and_closes_it():
 
 
 def test_a_prober_that_is_killed_does_not_keep_the_place():
-    with Stack(web=None, env={**BREAKER, "PRO_TIMEOUT_S": "1",
-                              "RUN_DEADLINE_S": "10"}) as stack:
+    with Stack(web=None, env={**BREAKER, "PRO_TIMEOUT_S": "5",
+                              "RUN_DEADLINE_S": "20"}) as stack:
         open_pro(stack)
         stack.sim.reset()
         stack.sim.set(pro_fault="silent")
         time.sleep(1.1)  # BREAKER_OPEN_S
-        stream = stack.open(sim=FAST).until_headers(5)
-        wait_until(lambda: stack.sim.stats()["pro"]["requests"] == 1, 5,
+        stream = stack.open(sim=FAST).until_headers(20)
+        wait_until(lambda: stack.sim.stats()["pro"]["requests"] == 1, 20,
                    "the probe")
         assert circuit(stack)[1] == "half_open"
         worker = stack.log.lines(event="run_accepted")[-1]["pid"]
@@ -246,10 +253,10 @@ def test_a_prober_that_is_killed_does_not_keep_the_place():
         stream.close()
         stack.sim.reset()
         stack.expect_errors |= {"child_died", "child_crashed"}
-        wait_until(lambda: "final" in stack.ask(sim=FAST).names(), 10,
+        wait_until(lambda: "final" in stack.ask(sim=FAST).names(), 40,
                    "the next probe")
         assert circuit(stack)[1] == "closed"
-        wait_until(lambda: stack.ledger.unpaired() == [], 10, "the orphan")
+        wait_until(lambda: stack.ledger.unpaired() == [], 20, "the orphan")
 
 
 # ---- time-outs that follow ---------------------------------------------------
@@ -266,13 +273,13 @@ def test_time_outs_follow_what_calls_take():
         assert (end["flash"]["timeout_ms"], end["pro"]["timeout_ms"]) == \
             (5000, 30000)
         # Down by a fifth, and not again within the minute.
-        wait_until(lambda: stack.metric("timeout_seconds") == 4 + 24, 5,
+        wait_until(lambda: stack.metric("timeout_seconds") == 4 + 24, 20,
                    "both changes")
         end = stack.ledger.end(stack.ask(sim=FAST).run_id)
         assert (end["flash"]["timeout_ms"], end["pro"]["timeout_ms"]) == \
             (4000, 24000)
         assert len(stack.log.lines(event="timeout_changed")) == 2
-        wait_until(lambda: len(stack.ledger.changes()) == 2, 5, "the record")
+        wait_until(lambda: len(stack.ledger.changes()) == 2, 20, "the record")
         changes = [(one["what"], one["model"], one["from_ms"], one["to_ms"])
                    for one in stack.ledger.changes()]
         assert sorted(changes) == [("timeout", "flash", 5000, 4000),

@@ -187,7 +187,7 @@ def test_verifying_does_not_disturb_the_service():
         streams = [stack.open(sim=FAST) for _ in range(4)]
         assert stack.tandemctl("verify").returncode == 0
         for stream in streams:
-            assert stream.finish(10).names()[-1] == "done"
+            assert stream.finish(20).names()[-1] == "done"
 
 
 def test_runs_lists_and_show_shows(written):

@@ -12,7 +12,7 @@ FAST = "flash.delay_ms=1 pro.delay_ms=5 chunk_ms=0"
 AWAY = {"ledger_write_failed", "ledger_store_away", "audit_unavailable"}
 
 
-@pytest.mark.takes(120)
+@pytest.mark.takes(240)
 def test_closed_refuses_instead_of_spooling():
     with Stack(web=None, env={"AUDIT_POLICY": "closed"}) as stack:
         stack.expect_errors |= AWAY
@@ -25,7 +25,7 @@ def test_closed_refuses_instead_of_spooling():
                        "the ledger to be given up for now")
             calls = len(stack.sim.requests())
             began = time.monotonic()
-            refused = stack.open(sim=FAST).finish(10)
+            refused = stack.open(sim=FAST).finish(20)
             took_s = time.monotonic() - began
             assert refused.status == 503
             assert json.loads(refused.body)["code"] == "audit_unavailable"
@@ -43,7 +43,7 @@ def test_closed_refuses_instead_of_spooling():
                    "an end for what was written late")
 
 
-@pytest.mark.takes(120)
+@pytest.mark.takes(240)
 def test_a_schema_that_does_not_fit_is_told_and_spooled_for():
     with Cluster() as cluster:
         cluster.deploy()

@@ -147,7 +147,7 @@ def test_rude_clients_and_failing_models_cost_nobody_anything():
         assert crowd.complaints == []
         kinds = count_kinds(stack)
         assert kinds["accepted"] > SOAK_S
-        wait_until(lambda: stack.ledger.unpaired() == [], 10,
+        wait_until(lambda: stack.ledger.unpaired() == [], 20,
                    "every run to have its end")
         assert kinds["accepted"] == \
             kinds["finished"] + kinds.get("orphaned", 0)

@@ -7,7 +7,7 @@ from tandem import Stack, wait_until
 WORKERS = 600  # more than 500 processes that wait for the same master
 
 
-@pytest.mark.takes(120)
+@pytest.mark.takes(240)
 def test_six_hundred_workers_start_and_leave():
     with Stack(env={"STREAM_WORKERS_MIN": str(WORKERS),
                     "STREAM_WORKERS_MAX": str(WORKERS)}) as stack:

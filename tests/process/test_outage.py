@@ -22,7 +22,7 @@ def cluster():
         yield cluster
 
 
-@pytest.mark.takes(180)
+@pytest.mark.takes(300)
 @pytest.mark.parametrize("variant", outage.VARIANTS)
 def test_nothing_is_lost_or_doubled(variant, cluster):
     verdict = outage.drill(variant, SHORT, cluster)

@@ -195,7 +195,7 @@ def test_there_is_one_connection_for_the_scribe_and_one_a_control_worker(
         assert stream.finish(20).data("done")["audit"]["state"] == "committed"
 
 
-@pytest.mark.takes(120)
+@pytest.mark.takes(240)
 def test_through_a_pooler_in_transaction_mode(cluster):
     with Pooler(cluster) as pooler:
         with Stack(database=cluster, web=None,
@@ -210,7 +210,7 @@ def test_through_a_pooler_in_transaction_mode(cluster):
             assert not stack.log.lines(event="ledger_write_failed")
 
 
-@pytest.mark.takes(120)
+@pytest.mark.takes(240)
 def test_a_database_that_is_away_is_a_clean_503_for_listings_alone(
         served, cluster):
     experiments(served)

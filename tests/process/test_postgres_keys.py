@@ -2,12 +2,11 @@
 
 import os
 import signal
-import threading
 
 import pytest
 
 from database import Cluster
-from tandem import Stack, wait_until
+from tandem import Stack, drain, wait_until
 
 FAST = "flash.delay_ms=1 pro.delay_ms=5 chunk_ms=0"
 SLOW = "flash.delay_ms=20 pro.delay_ms=1500 chunk_ms=0"
@@ -43,7 +42,7 @@ def test_a_replay_is_read_from_the_database_also_by_the_next_scribe(cluster):
         again = stack.ask(sim=FAST, headers=keyed("pg"), events="both")
         assert told(again) == told(first)
         assert all(event.data["replayed"] for event in again.events)
-        answer = stack.open("else?", headers=keyed("pg")).finish(10)
+        answer = stack.open("else?", headers=keyed("pg")).finish(20)
         assert code_of(answer) == (422, "idempotency_key_reused")
         path = f"/api/reasoning/runs/{first.run_id}/events"
         rest = stack.get(path, {"Last-Event-ID": first.events[2].id})
@@ -55,7 +54,7 @@ def test_texts_that_the_login_may_not_see_are_not_told(cluster):
             "DATABASE_READER_URL": cluster.url("reader")}) as stack:
         first = stack.ask(sim=FAST, headers=keyed("hidden"))
         for answer in (
-                stack.open(sim=FAST, headers=keyed("hidden")).finish(10),
+                stack.open(sim=FAST, headers=keyed("hidden")).finish(20),
                 stack.get(f"/api/reasoning/runs/{first.run_id}/events")):
             assert code_of(answer) == (404, "texts_hidden")
 
@@ -63,17 +62,13 @@ def test_texts_that_the_login_may_not_see_are_not_told(cluster):
 def test_of_two_hosts_one_takes_the_key(cluster):
     with Stack(database=cluster) as one, Stack(database=cluster) as other:
         for round_ in range(5):
-            answers = []
-
-            def ask(stack, key=f"hosts-{round_}"):
-                answers.append(stack.open(sim=SLOW, headers=keyed(key))
-                               .finish(20))
-            threads = [threading.Thread(target=ask, args=(stack,))
-                       for stack in (one, other)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            with one.sim.held(), other.sim.held():
+                answers = [stack.open(sim=SLOW,
+                                      headers=keyed(f"hosts-{round_}"))
+                           for stack in (one, other)]
+                for answer in answers:
+                    answer.until_headers(20)
+            assert drain(answers, 20) == []
             assert sorted(answer.status for answer in answers) == [200, 409]
             ran, refused = sorted(answers, key=lambda one: one.status)
             assert refused.json()["code"] == "idempotency_in_progress"
@@ -82,7 +77,7 @@ def test_of_two_hosts_one_takes_the_key(cluster):
         assert all(event.data["replayed"] for event in again.events)
 
 
-@pytest.mark.takes(180)
+@pytest.mark.takes(300)
 def test_while_the_database_is_away_the_host_remembers(cluster):
     with Stack(database=cluster) as stack:
         stack.expect_errors |= {"ledger_write_failed", "ledger_store_away",

@@ -51,7 +51,7 @@ def usage(stack):
             for pid in stack.workers("stream")}
 
 
-@pytest.mark.takes(180)
+@pytest.mark.takes(300)
 def test_memory_and_descriptors_of_workers_are_flat():
     env = {"STREAM_WORKERS_MIN": str(AT_ONCE), "STREAM_WORKERS_SPARE": "1",
            "STREAM_WORKERS_MAX": str(AT_ONCE * 4),
@@ -106,7 +106,7 @@ def ask_of_every_kind(stack, count):
             for path in ("/metrics", "/health", "/api/experiments",
                          "/nothing"):
                 stack.control(path)
-    wait_until(lambda: stack.ledger.unpaired() == [], 10)
+    wait_until(lambda: stack.ledger.unpaired() == [], 20)
 
 
 @pytest.mark.takes(300)

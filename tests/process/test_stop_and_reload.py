@@ -15,7 +15,7 @@ ENV = {"STREAM_WORKERS_MIN": "20", "STREAM_WORKERS_MAX": "40"}
 
 def open_twenty(stack):
     streams = [stack.open(sim=TWENTY) for _ in range(20)]
-    assert drain(streams, 10,
+    assert drain(streams, 20,
                  lambda one: "preliminary" in one.names()) == []
     return streams
 
@@ -25,11 +25,11 @@ def test_sigterm_lets_twenty_streams_end():
         late = stack.lateness()
         streams = open_twenty(stack)
         stack.tandemd.send(signal.SIGTERM)
-        assert drain(streams, 10) == []
+        assert drain(streams, 20) == []
         assert [one.names() for one in streams] == \
             [["preliminary", "final", "done"]] * 20
         assert all(one.ended_at < 3 + late() for one in streams)
-        assert stack.tandemd.wait(5) == 0
+        assert stack.tandemd.wait(20) == 0
         kinds = [row["kind"] for row in stack.ledger.rows(
             "SELECT kind FROM entry ORDER BY idx")]
         assert kinds[0] == "log_opened" and kinds[-1] == "log_closed"
@@ -38,7 +38,7 @@ def test_sigterm_lets_twenty_streams_end():
 def test_nobody_is_let_in_while_it_stops():
     with Stack(web=None, env=ENV) as stack:
         stream = stack.open(sim="flash.delay_ms=100 pro.delay_ms=5000")
-        stream.until("preliminary", 5)
+        stream.until("preliminary", 20)
         stack.tandemd.send(signal.SIGTERM)
 
         def is_refused():
@@ -46,38 +46,38 @@ def test_nobody_is_let_in_while_it_stops():
                 stack.open(sim=FAST).close()
             except (ConnectionRefusedError, FileNotFoundError):
                 return True
-        wait_until(is_refused, 3, "new callers to be refused")
+        wait_until(is_refused, 20, "new callers to be refused")
         assert stack.tandemd.is_running(), "the first one is still served"
-        assert stream.finish(10).names()[-1] == "done"
+        assert stream.finish(20).names()[-1] == "done"
 
 
 def test_a_second_sigterm_cuts_runs_short_but_each_has_its_record():
     with Stack(env=ENV) as stack:
         streams = [stack.open(sim="flash.delay_ms=50 pro.delay_ms=20000 "
                                   "chunk_ms=0") for _ in range(5)]
-        assert drain(streams, 10,
+        assert drain(streams, 20,
                      lambda one: "preliminary" in one.names()) == []
         stack.tandemd.send(signal.SIGTERM)
-        time.sleep(0.2)
+        stack.log.wait_for(20, event="drain_started")
         assert not any(one.ended_at for one in streams)
         stack.tandemd.send(signal.SIGTERM)
-        assert drain(streams, 4) == []
+        assert drain(streams, 20) == []
         for one in streams:
             assert one.names()[-1] == "done"
             assert one.data("done")["status"] == "cancelled"
             end = stack.ledger.end(one.run_id)
             assert end["pro"]["cancelled"] == "shutdown"
-        assert stack.tandemd.wait(5) == 0
+        assert stack.tandemd.wait(20) == 0
 
 
 def test_draining_is_limited_by_drain_s():
     with Stack(web=None, env={"DRAIN_S": "0.5"}) as stack:
         stream = stack.open(sim="flash.delay_ms=50 pro.delay_ms=20000")
-        stream.until("preliminary", 5)
+        stream.until("preliminary", 20)
         stack.tandemd.send(signal.SIGTERM)
-        stream.finish(4)
+        stream.finish(20)
         assert stream.data("done")["status"] == "cancelled"
-        assert stack.tandemd.wait(5) == 0
+        assert stack.tandemd.wait(20) == 0
 
 
 def test_a_stop_leaves_no_socket_behind():
@@ -94,18 +94,18 @@ def test_sighup_cuts_none_of_twenty_streams_and_the_new_file_is_in_force():
         old = set(stack.workers("stream"))
         stack.write_config(GEMINI_FLASH_MODEL="gemini-after")
         stack.tandemd.send(signal.SIGHUP)
-        stack.log.wait_for(10, event="reload_started")
+        stack.log.wait_for(20, event="reload_started")
         # Also while it changes over nobody is turned away.
         during = [stack.open(sim=FAST) for _ in range(10)]
-        assert drain(streams + during, 10) == []
+        assert drain(streams + during, 20) == []
         assert [one.names() for one in streams] == \
             [["preliminary", "final", "done"]] * 20
         assert [one.names()[-1] for one in during] == ["done"] * 10
-        stack.log.wait_for(10, event="reload_finished")
+        stack.log.wait_for(20, event="reload_finished")
         answer = stack.ask(sim=FAST)
         assert answer.data("preliminary")["response"]["model"] == \
             "gemini-after"
-        wait_until(lambda: not old & set(stack.workers("stream")), 5,
+        wait_until(lambda: not old & set(stack.workers("stream")), 20,
                    "the old generation to be gone")
         assert stack.tandemd.is_running()
 
@@ -122,7 +122,7 @@ def test_a_broken_new_file_changes_nothing_and_says_where(line, reason):
         before = stack.workers("stream")
         stack.config_path.write_text(f"# a comment\n\n{line}\n")
         stack.tandemd.send(signal.SIGHUP)
-        said = stack.log.wait_for(5, event="reload_refused")
+        said = stack.log.wait_for(20, event="reload_refused")
         assert f"{stack.config_path}:3: " in said["msg"]
         assert reason in said["msg"]
         assert stack.ask(sim=FAST).names()[-1] == "done"
@@ -134,7 +134,7 @@ def test_a_reload_that_would_need_a_restart_is_refused_by_name():
         stack.expect_errors |= {"reload_refused"}
         stack.write_config(STREAM_WORKERS_MAX="9")
         stack.tandemd.send(signal.SIGHUP)
-        said = stack.log.wait_for(5, event="reload_refused")
+        said = stack.log.wait_for(20, event="reload_refused")
         assert "STREAM_WORKERS_MAX" in said["msg"]
         assert stack.ask(sim=FAST).names()[-1] == "done"
 
@@ -153,7 +153,8 @@ def test_two_masters_do_not_share_a_folder_and_the_second_says_so_at_once():
         said = assert_refused(stack, "STATE_DIR", **{
             f"{name}_SOCKET": str(stack.folder / f"other-{name}.sock")
             for name in ("STREAM", "CONTROL", "SCRIBE")})
-        assert time.monotonic() - began < 2 + late()
+        # A scribe would wait for 6 s.
+        assert time.monotonic() - began < 5 + late()
         assert str(stack.folder / "state") in said
         assert f"pid {stack.tandemd.pid}" in said
         assert list(stack.folder.glob("other-*")) == []
@@ -166,7 +167,7 @@ def assert_refused(stack, why, **env):
                      stack.folder / "second.log",
                      {**stack.tandem_environment(), **env})
     try:
-        assert second.wait(10) == 78
+        assert second.wait(20) == 78
         assert why in second.text()
         return second.text()
     finally:
@@ -192,10 +193,10 @@ def test_it_takes_sockets_from_systemd():
 
 def test_a_service_that_drains_is_alive_but_not_ready():
     with Stack(web=None) as stack:
-        stream = stack.open(sim="delay_ms=4000 chunk_ms=0").until_headers(5)
+        stream = stack.open(sim="delay_ms=4000 chunk_ms=0").until_headers(20)
         assert stack.control("/readyz").status == 200
         stack.tandemd.send(signal.SIGTERM)
-        wait_until(lambda: stack.control("/readyz").status == 503, 2)
+        wait_until(lambda: stack.control("/readyz").status == 503, 20)
         assert stack.control("/readyz").json()["failed"] == ["draining"]
         assert stack.control("/livez").status == 200
-        assert stream.finish(10).names()[-1] == "done"
+        assert stream.finish(20).names()[-1] == "done"

@@ -24,18 +24,18 @@ def test_a_stopped_worker_costs_its_run_and_no_more_than_a_second():
         stack.expect_errors |= {"child_overdue"}
         late = stack.lateness()
         stuck = stack.open(sim=SLOW)
-        stuck.until("preliminary", 5)
+        stuck.until("preliminary", 20)
         os.kill(worker_of(stack, stuck.run_id), signal.SIGSTOP)
         beside = stack.ask(sim=FAST)
         assert beside.names() == ["preliminary", "final", "done"]
-        stuck.finish(10)
+        stuck.finish(20)
         assert 3.0 < stuck.ended_at < 4.0 + late(), \
             "one second after the deadline"
         assert "done" not in stuck.names() and not stuck.whole
         wait_until(lambda: stack.ledger.kinds(stuck.run_id) ==
-                   ["accepted", "orphaned"], 5, "the orphaned entry")
+                   ["accepted", "orphaned"], 20, "the orphaned entry")
         wait_until(lambda: stack.metric("workers_total", pool="stream") >= 2,
-                   5, "the pool to be whole")
+                   20, "the pool to be whole")
         assert stack.ask(sim=FAST).names()[-1] == "done"
 
 
@@ -44,16 +44,16 @@ def test_a_socket_that_somebody_deletes_comes_back_by_itself(name):
     with Stack(web=None) as stack:
         stack.expect_errors |= {"audit_unavailable"}
         stream = stack.open(sim="flash.delay_ms=50 pro.delay_ms=1000")
-        stream.until("preliminary", 5)
+        stream.until("preliminary", 20)
         (stack.folder / f"{name}.sock").unlink()
 
         def works():
             with contextlib.suppress(OSError, TooLate):
                 return stack.control("/readyz").status == 200 and \
-                    stack.open(sim=FAST).finish(5).status == 200
-        wait_until(works, 10, "a way in")
+                    stack.open(sim=FAST).finish(20).status == 200
+        wait_until(works, 60, "a way in")
         assert stack.log.lines(event="socket_renewed")
-        assert stream.finish(5).names()[-1] == "done"
+        assert stream.finish(20).names()[-1] == "done"
         assert stack.ledger.unpaired() == []
 
 
@@ -63,23 +63,22 @@ def test_a_scribe_that_stands_still_for_five_seconds_loses_nobody():
     with Stack(env=env) as stack:
         streams = [stack.open(sim="flash.delay_ms=50 pro.delay_ms=1500 "
                                   "chunk_ms=0") for _ in range(10)]
-        assert drain(streams, 10, lambda one: "preliminary" in
+        assert drain(streams, 20, lambda one: "preliminary" in
                      one.names()) == []
         scribe, = stack.workers("scribe")
         os.kill(scribe, signal.SIGSTOP)
         stopped_at = time.monotonic()
         try:
-            assert drain(streams, 10,
+            assert drain(streams, 20,
                          lambda one: "final" in one.names()) == []
-            beats = [len(one.comments) for one in streams]
+            for one in streams:
+                one.until_beats(4, 20)  # they go on
             missing = drain(streams, stopped_at + 5 - time.monotonic())
             assert missing == streams, "no end without a record"
-            for one, before in zip(streams, beats):
-                assert len(one.comments) >= before + 4, "heartbeats go on"
             assert stack.control("/livez").status == 200
         finally:
             os.kill(scribe, signal.SIGCONT)
-        assert drain(streams, 10) == []
+        assert drain(streams, 20) == []
         for one in streams:
             assert one.names() == ["preliminary", "final", "done"]
             assert one.data("done")["audit"]["state"] == "committed"

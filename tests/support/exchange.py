@@ -92,6 +92,12 @@ class Exchange:
         self._read_until(lambda: self.status is not None, within, "headers")
         return self
 
+    def until_beats(self, count, within):
+        """Reads until so many more comment lines have come."""
+        wanted = len(self.comments) + count
+        self._read_until(lambda: len(self.comments) >= wanted, within,
+                         f"{count} heartbeats")
+
     def finish(self, within):
         """Reads to the end of the response."""
         self._read_until(lambda: self.ended_at is not None, within, "its end")
@@ -326,7 +332,7 @@ class Http2(Exchange):
 
     def close(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(20)
         self.process.stdout.close()
         self.process.stderr.close()
 
@@ -334,7 +340,7 @@ class Http2(Exchange):
         return os.read(self.fileno(), self.gulp)
 
     def _ends_by_close(self):
-        return self.process.wait(10) == 0
+        return self.process.wait(20) == 0
 
     def _decode(self, data):
         if self.status is not None:

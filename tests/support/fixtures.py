@@ -6,7 +6,7 @@ import pytest
 
 from tandem import Stack
 
-TEST_S = 60  # the longest a test may take, whatever hangs
+TEST_S = 120  # the longest a test may take, whatever hangs
 
 
 def pytest_configure(config):

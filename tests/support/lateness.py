@@ -6,8 +6,9 @@
 
 Promises in time are tested with the bounds that were promised.  On a machine
 that is busy with something else our processes have to wait for a processor or
-the disk, which is no fault of theirs.  The kernel knows for how long, and
-late() is that: next to nothing on a quiet machine.
+the disk, which is no fault of theirs, and a virtual machine may not get its
+processors.  The kernel knows for how long, and late() is that: next to nothing
+on a quiet machine.
 """
 
 import contextlib
@@ -33,6 +34,13 @@ def _disk_us():
     return 0
 
 
+def _stolen_s():
+    """What the processors of a virtual machine have not been given so far."""
+    with open("/proc/stat", encoding="ascii") as file:
+        fields = file.readline().split()
+    return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+
+
 class Lateness:
     """Since it was made or renewed.  A request passes through each of the
     processes in pids, and through one of each list in crews."""
@@ -44,6 +52,7 @@ class Lateness:
 
     def renew(self):
         self._disk = _disk_us()
+        self._stolen = _stolen_s()
         self._waited = {pid: _waited_ns(pid)
                         for pid in sum(self._crews, self._pids)}
 
@@ -55,4 +64,5 @@ class Lateness:
         cpu_ns = sum(map(self._since, self._pids))
         for crew in self._crews:
             cpu_ns += max(map(self._since, crew), default=0)
-        return cpu_ns / 1e9 + (_disk_us() - self._disk) / 1e6
+        return cpu_ns / 1e9 + (_disk_us() - self._disk) / 1e6 + \
+            _stolen_s() - self._stolen

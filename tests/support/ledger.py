@@ -14,7 +14,7 @@ class Ledger:
     def rows(self, sql, *values):
         """Rows of a query, as dictionaries."""
         with contextlib.closing(sqlite3.connect(
-                f"file:{self.path}?mode=ro", uri=True, timeout=5)) as db:
+                f"file:{self.path}?mode=ro", uri=True, timeout=20)) as db:
             db.row_factory = sqlite3.Row
             return [dict(row) for row in db.execute(sql, values)]
 
@@ -82,7 +82,7 @@ class Ledger:
         if self.on_lock:
             self.on_lock()
         with contextlib.closing(sqlite3.connect(
-                self.path, timeout=5, isolation_level=None)) as db:
+                self.path, timeout=20, isolation_level=None)) as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield

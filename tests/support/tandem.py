@@ -143,7 +143,7 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.popen.wait(5)
+            self.popen.wait(20)
 
 
 class Log:
@@ -174,7 +174,7 @@ class Sim:
         self.stack = stack
 
     def _call(self, method, path, body=None):
-        answer = Http1(self.stack.sim_address, method, path, body).finish(10)
+        answer = Http1(self.stack.sim_address, method, path, body).finish(20)
         assert answer.status in (200, 204), bytes(answer.body)
         return json.loads(answer.body) if answer.body else None
 
@@ -192,6 +192,18 @@ class Sim:
 
     def requests(self):
         return self._call("GET", "/_sim/requests")
+
+    @contextlib.contextmanager
+    def held(self):
+        """While inside, no model says or takes a word, however long it is."""
+        pid = self.stack.modelsim.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: processes()[pid][1] == "T", 20,
+                       "modelsim to stand still")
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 class Stack:
@@ -379,12 +391,12 @@ class Stack:
         return Http1(self.address, method, path, body, headers, **more)
 
     def get(self, path, headers=None):
-        return self.http("GET", path, headers=headers).finish(10)
+        return self.http("GET", path, headers=headers).finish(20)
 
     def control(self, path, method="GET", headers=None):
         """Past the web server."""
         return Fcgi(str(self.folder / "control.sock"), method, path,
-                    headers=headers).finish(10)
+                    headers=headers).finish(20)
 
     def open(self, query="why is the sky blue?", sim="", path=QUERY,
              how=None, headers=None, **members):
@@ -454,13 +466,13 @@ class Stack:
         """In order; each has to end by itself."""
         if self.server and self.server.is_running():
             self.server.send(signal.SIGTERM)
-            self.server.wait(10)
+            self.server.wait(20)
         self.stop_tandemd()
         if self.modelsim and self.modelsim.is_running():
             self.modelsim.send(signal.SIGTERM)
-            self.modelsim.wait(10)
+            self.modelsim.wait(20)
 
-    def stop_tandemd(self, within=20):
+    def stop_tandemd(self, within=40):
         if self.tandemd is None:
             return
         if self.tandemd.is_running():
@@ -468,7 +480,7 @@ class Stack:
         code = self.tandemd.wait(within)
         assert code == self.expect_exit, \
             f"tandemd: exit code {code}: {self.tandemd.text()[-3000:]}"
-        wait_until(lambda: not self.tandemd.left_over(), 5,
+        wait_until(lambda: not self.tandemd.left_over(), 20,
                    "the last child of tandemd to end")
 
     def check(self):
