@@ -13,6 +13,7 @@
 
 #include "base/str.h"
 #include "ledger/checkpoint.h"
+#include "ledger/columns_lite.h"
 #include "ledger/export.h"
 #include "ledger/merkle.h"
 #include "ledger/source_lite.h"
@@ -99,36 +100,11 @@ bind_hex(struct lite_stmt *stmt, int param, const char *hex, uint8_t *bytes,
     return true;
 }
 
-static void
-bind_column(struct lite_stmt *stmt, int param, const struct column_value *value)
-{
-    switch (value->type) {
-    case COLUMN_NULL:
-        lite_bind_null(stmt, param);
-        break;
-    case COLUMN_INT:
-        lite_bind_int(stmt, param, value->number);
-        break;
-    case COLUMN_TEXT:
-        lite_bind_text(stmt, param, value->text, value->len);
-        break;
-    }
-}
-
-static int
-run(struct lite_stmt *stmt, struct err *err)
-{
-    const enum lite_step step = lite_step(stmt, err);
-
-    lite_reset(stmt);
-    return step == LITE_DONE ? 0 : -1;
-}
-
 static int
 complain(struct loading *loading, const char *text, struct err *err)
 {
     lite_bind_text(loading->statements[COMPLAINT], 1, text, strlen(text));
-    return run(loading->statements[COMPLAINT], err);
+    return lite_run(loading->statements[COMPLAINT], err);
 }
 
 static int
@@ -192,11 +168,11 @@ add_text(struct loading *loading, const json_t *text, struct err *err)
     struct lite_stmt *stmt = loading->statements[CONTENT];
     uint8_t salt[ENTRY_SALT_LEN];
 
-    bind_column(stmt, 1, &loading->columns.at[COLUMN_RUN_ID]);
+    column_bind_lite(&loading->columns.at[COLUMN_RUN_ID], stmt, 1);
     bind_string(stmt, 2, json_object_get(text, "part"));
     bind_hex(stmt, 3, json_get_string(text, "salt"), salt, sizeof(salt));
     bind_string(stmt, 4, json_object_get(text, "body"));
-    return run(stmt, err);
+    return lite_run(stmt, err);
 }
 
 static int
@@ -214,14 +190,13 @@ add_entry(struct loading *loading, const json_t *line, struct err *err)
         memset(loading->columns.at, 0, sizeof(loading->columns.at));
     if (find_place(loading, err) == -1)
         return -1;
-    for (int i = 0; i < COLUMN_COUNT; i++)
-        bind_column(stmt, i + 1, &loading->columns.at[i]);
+    columns_bind_lite(&loading->columns, stmt);
     if (bind_hex(stmt, SOURCE_LEAF_HASH + 1, json_get_string(line, "leaf_hash"),
                  leaf, sizeof(leaf)) &&
         merkle_append(&loading->tree, leaf, err) == -1)
         return -1;
     bind_string(stmt, SOURCE_BODY + 1, body);
-    if (run(stmt, err) == -1)
+    if (lite_run(stmt, err) == -1)
         return -1;
     loading->entry_count++;
     for (size_t i = 0; i < json_array_size(texts); i++)
@@ -249,7 +224,7 @@ add_checkpoint(struct loading *loading, const json_t *text, struct err *err)
     }
     bind_string(stmt, 4, text);
     loading->checkpoint_count++;
-    return run(stmt, err);
+    return lite_run(stmt, err);
 }
 
 /* ---- the file ---------------------------------------------------------- */

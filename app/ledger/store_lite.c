@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 #include "client/lite.h"
-#include "ledger/columns.h"
+#include "ledger/columns_lite.h"
 #include "ledger/schema.h"
 #include "ledger/store_lite_inner.h"
 #include "sys/fd.h"
@@ -39,32 +39,6 @@
 
 /* ---- writing ----------------------------------------------------------- */
 
-static void
-bind_value(struct lite_stmt *stmt, int param, const struct column_value *value)
-{
-    switch (value->type) {
-    case COLUMN_NULL:
-        lite_bind_null(stmt, param);
-        break;
-    case COLUMN_INT:
-        lite_bind_int(stmt, param, value->number);
-        break;
-    case COLUMN_TEXT:
-        lite_bind_text(stmt, param, value->text, value->len);
-        break;
-    }
-}
-
-/* Runs a statement that has no rows, and makes it ready for the next time. */
-static int
-run(struct lite_stmt *stmt, struct err *err)
-{
-    const enum lite_step step = lite_step(stmt, err);
-
-    lite_reset(stmt);
-    return step == LITE_DONE ? 0 : -1;
-}
-
 static int
 insert_content(struct store_lite *lite, const struct seal *entry, size_t index,
                struct err *err)
@@ -78,7 +52,7 @@ insert_content(struct store_lite *lite, const struct seal *entry, size_t index,
     lite_bind_blob(stmt, 3, entry->salts[index], ENTRY_SALT_LEN);
     lite_bind_text(stmt, 4, content->len > 0 ? content->bytes : "",
                    content->len);
-    return run(stmt, err);
+    return lite_run(stmt, err);
 }
 
 static int
@@ -86,11 +60,10 @@ insert_entry(struct store_lite *lite, const struct seal *entry, struct err *err)
 {
     struct lite_stmt *stmt = lite->statements[INSERT_ENTRY];
 
-    for (int i = 0; i < COLUMN_COUNT; i++)
-        bind_value(stmt, i + 1, &entry->columns.at[i]);
+    columns_bind_lite(&entry->columns, stmt);
     lite_bind_blob(stmt, COLUMN_COUNT + 1, entry->leaf_hash, ENTRY_HASH_LEN);
     lite_bind_text(stmt, COLUMN_COUNT + 2, entry->body.bytes, entry->body.len);
-    if (run(stmt, err) == -1)
+    if (lite_run(stmt, err) == -1)
         return -1;
     for (size_t i = 0; i < entry->part_count; i++)
         if (insert_content(lite, entry, i, err) == -1)
@@ -207,7 +180,7 @@ write_checkpoint(struct store *store, const struct store_checkpoint *checkpoint,
     lite_bind_int(stmt, 3, checkpoint->recorded_unix_us);
     lite_bind_blob(stmt, 4, checkpoint->root, ENTRY_HASH_LEN);
     store_lite_bind_str(stmt, 5, checkpoint->note);
-    return run(stmt, err);
+    return lite_run(stmt, err);
 }
 
 /* ---- opening ----------------------------------------------------------- */

@@ -298,6 +298,17 @@ lite_reset(struct lite_stmt *stmt)
     stmt->bind_code = SQLITE_OK;
 }
 
+int
+lite_run(struct lite_stmt *stmt, struct err *err)
+{
+    const enum lite_step step = lite_step(stmt, err);
+
+    lite_reset(stmt);
+    if (step == LITE_ROW)
+        err_set(err, ERR_INVALID, "SQLite: a row where none was expected");
+    return step == LITE_DONE ? 0 : -1;
+}
+
 /* ---- rows -------------------------------------------------------------- */
 
 int

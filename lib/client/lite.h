@@ -90,6 +90,9 @@ enum lite_step lite_step(struct lite_stmt *stmt,
 /* Ready to run again, all parameters null. */
 void lite_reset(struct lite_stmt *stmt);
 
+/* Runs a statement that has no rows, and resets it. */
+int lite_run(struct lite_stmt *stmt, struct err *err) ATTR_MUST_CHECK;
+
 /* ---- the present row; columns count from 0 ---- */
 
 enum lite_type { LITE_NULL, LITE_INT, LITE_REAL, LITE_TEXT, LITE_BLOB };

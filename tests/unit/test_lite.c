@@ -61,6 +61,32 @@ ask(struct lite *whom, const char *sql)
 }
 
 static void
+test_a_statement_without_rows_runs_again_and_again(void **state)
+{
+    struct lite_stmt *stmt =
+        lite_prepare(db, "INSERT INTO t VALUES (?, ?, NULL)", NULL);
+    struct err err = { 0 };
+
+    (void)state;
+    lite_bind_int(stmt, 1, 1);
+    lite_bind_text(stmt, 2, "one", 3);
+    assert_int_equal(lite_run(stmt, &err), 0);
+    lite_bind_int(stmt, 1, 1);
+    assert_int_equal(lite_run(stmt, &err), -1); /* taken */
+    assert_int_equal(err.kind, ERR_INVALID);
+    lite_bind_int(stmt, 1, 2);
+    assert_int_equal(lite_run(stmt, NULL), 0);
+    lite_finalize(stmt);
+    assert_int_equal(ask(db, "SELECT count(*) FROM t WHERE name IS NULL"), 1);
+
+    stmt = lite_prepare(db, "SELECT 1", NULL);
+    err = (struct err){ 0 };
+    assert_int_equal(lite_run(stmt, &err), -1);
+    assert_int_equal(err.kind, ERR_INVALID);
+    lite_finalize(stmt);
+}
+
+static void
 test_values_come_back_as_they_went_in(void **state)
 {
     struct lite_stmt *stmt =
@@ -210,6 +236,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        LITE_TEST(test_a_statement_without_rows_runs_again_and_again),
         LITE_TEST(test_values_come_back_as_they_went_in),
         LITE_TEST(test_a_writer_is_durable_and_private),
         LITE_TEST(test_a_rolled_back_transaction_leaves_nothing),
