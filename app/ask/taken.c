@@ -29,7 +29,7 @@ refuse_replay(struct fcgi *gate)
 /* The status of what a control worker says, which is in answer then; 0 when
  * none says anything. */
 static int
-ask_control(const char *path, const struct fcgi_call_param *params,
+ask_control(const char *path, const struct fcgi_wire_param *params,
             size_t count, struct buf *answer)
 {
     const int64_t deadline_mono_ms = clock_mono_ms() + REPLAY_MS;
@@ -57,7 +57,7 @@ replay(const struct config *config, struct fcgi *gate, const char *run_id,
        enum vocab_words words)
 {
     char path[PATH_MAX_LEN], query[PATH_MAX_LEN];
-    const struct fcgi_call_param params[] = {
+    const struct fcgi_wire_param params[] = {
         { "REQUEST_METHOD", "GET" },
         { "REQUEST_URI", path },
         { "QUERY_STRING", query },

@@ -1,7 +1,6 @@
 /* selftest_stream.c - see selftest_stream.h. */
 #include "tandemctl/selftest_stream.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,69 +8,29 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include <fastcgi.h>
-
 #include "base/clock.h"
 #include "base/str.h"
+#include "gate/fcgi_wire.h"
 #include "sys/fd.h"
 #include "sys/sock.h"
 #include "text/json.h"
 
-#define REQUEST_ID  1
-#define MAX_CONTENT 65535
-#define MAX_RECORD  (FCGI_HEADER_LEN + MAX_CONTENT + 255)
-#define MAX_BYTES   (1 << 20)
-#define MAX_READ    65536
-#define MAX_DEPTH   32
-#define SEND_MS     2000
-#define LONG_LENGTH 0x80 /* a length of four bytes, not one */
+#define MAX_RECORD FCGI_WIRE_MAX_RECORD_BYTES
+#define MAX_BYTES  (1 << 20)
+#define MAX_READ   65536
+#define MAX_DEPTH  32
+#define SEND_MS    2000
 
 /* ---- the request --------------------------------------------------------- */
 
-static enum buf_status
-append_record(struct buf *out, int type, const void *bytes, size_t len)
+static int
+write_request(struct buf *out, const struct stream_request *request,
+              struct err *err)
 {
-    const uint8_t header[FCGI_HEADER_LEN] = {
-        FCGI_VERSION_1,      (uint8_t)type, 0, REQUEST_ID,
-        (uint8_t)(len >> 8), (uint8_t)len,  0, 0
-    };
-    const enum buf_status status = buf_append(out, header, sizeof(header));
-
-    assert(len <= MAX_CONTENT);
-    return status == BUF_OK ? buf_append(out, bytes, len) : status;
-}
-
-static enum buf_status
-append_length(struct buf *out, size_t len)
-{
-    const uint8_t bytes[4] = { (uint8_t)(len >> 24 | LONG_LENGTH),
-                               (uint8_t)(len >> 16), (uint8_t)(len >> 8),
-                               (uint8_t)len };
-
-    return len < LONG_LENGTH ? buf_append(out, bytes + 3, 1)
-                             : buf_append(out, bytes, sizeof(bytes));
-}
-
-static enum buf_status
-append_param(struct buf *out, const char *name, const char *value)
-{
-    enum buf_status status = append_length(out, strlen(name));
-
-    if (status == BUF_OK)
-        status = append_length(out, strlen(value));
-    if (status == BUF_OK)
-        status = buf_append_str(out, name);
-    if (status == BUF_OK)
-        status = buf_append_str(out, value);
-    return status;
-}
-
-static enum buf_status
-append_params(struct buf *out, const struct stream_request *request,
-              size_t body_len)
-{
+    const char *body = request->body != NULL ? request->body : "";
+    const size_t body_len = strlen(body);
     char length[24];
-    const char *const params[][2] = {
+    const struct fcgi_wire_param params[] = {
         { "REQUEST_METHOD", request->method },
         { "REQUEST_URI", request->path },
         { "SCRIPT_NAME", request->path },
@@ -81,36 +40,15 @@ append_params(struct buf *out, const struct stream_request *request,
         { "CONTENT_TYPE", "application/json" },
         { "CONTENT_LENGTH", length },
     };
-    enum buf_status status = BUF_OK;
-    struct buf all;
 
     snprintf(length, sizeof(length), "%zu", body_len);
-    buf_init(&all, MAX_CONTENT);
-    for (size_t i = 0; i < ARRAY_LEN(params) && status == BUF_OK; i++)
-        status = append_param(&all, params[i][0], params[i][1]);
-    if (status == BUF_OK)
-        status = append_record(out, FCGI_PARAMS, buf_cstr(&all), all.len);
-    buf_close(&all);
-    return status == BUF_OK ? append_record(out, FCGI_PARAMS, "", 0) : status;
-}
-
-static int
-write_request(struct buf *out, const struct stream_request *request,
-              struct err *err)
-{
-    static const uint8_t begin[8] = { 0, FCGI_RESPONDER };
-    const char *body = request->body != NULL ? request->body : "";
-    const size_t len = strlen(body);
-    enum buf_status status =
-        append_record(out, FCGI_BEGIN_REQUEST, begin, sizeof(begin));
-
-    if (status == BUF_OK)
-        status = append_params(out, request, len);
-    if (status == BUF_OK && len > 0)
-        status = append_record(out, FCGI_STDIN, body, len);
-    if (status == BUF_OK)
-        status = append_record(out, FCGI_STDIN, "", 0);
-    return status == BUF_OK ? 0 : err_set(err, ERR_NOMEM, "a request");
+    return fcgi_wire_request(
+        out,
+        &(struct fcgi_wire_request){ .params = params,
+                                     .param_count = ARRAY_LEN(params),
+                                     .body = body,
+                                     .body_len = body_len },
+        err);
 }
 
 /* ---- events -------------------------------------------------------------- */
@@ -202,27 +140,21 @@ end(struct stream *stream, bool whole)
 static int
 take_records(struct stream *stream)
 {
-    struct buf *in = &stream->record;
+    enum fcgi_wire_status found;
+    struct fcgi_wire_record record;
 
-    while (in->len >= FCGI_HEADER_LEN) {
-        const uint8_t *header = (const uint8_t *)in->bytes;
-        const size_t len = (size_t)header[4] << 8 | header[5];
-        const size_t whole = FCGI_HEADER_LEN + len + header[6];
-
-        if (header[0] != FCGI_VERSION_1)
-            return -1;
-        if (in->len < whole)
-            return 0;
-        if (header[1] == FCGI_END_REQUEST) {
+    while ((found = fcgi_wire_look(&stream->record, &record)) ==
+           FCGI_WIRE_RECORD) {
+        if (record.kind == FCGI_WIRE_END) {
             end(stream, true);
             return 0;
         }
-        if (header[1] == FCGI_STDOUT &&
-            take_output(stream, in->bytes + FCGI_HEADER_LEN, len) == -1)
+        if (record.kind == FCGI_WIRE_OUTPUT &&
+            take_output(stream, record.bytes, record.len) == -1)
             return -1;
-        buf_consume(in, whole);
+        fcgi_wire_pass(&stream->record, &record);
     }
-    return 0;
+    return found == FCGI_WIRE_BAD ? -1 : 0;
 }
 
 /* Whatever is there by now. */

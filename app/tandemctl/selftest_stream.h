@@ -31,7 +31,7 @@
 struct stream_request {
     const char *method;
     const char *path;
-    const char *body; /* JSON, at most 65535 bytes; NULL: none */
+    const char *body; /* JSON; NULL: none */
 };
 
 struct stream_event {

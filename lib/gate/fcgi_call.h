@@ -17,16 +17,12 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/err.h"
-
-struct fcgi_call_param {
-    const char *name;
-    const char *value; /* NULL: the parameter is left out */
-};
+#include "gate/fcgi_wire.h"
 
 /* Appends the answer as it is: headers, beginning with Status, and body.  -1
  * when nobody takes the request, the deadline passes, the answer is cut
  * (ERR_SYSTEM) or longer than answer may be (ERR_LIMIT), or on ERR_NOMEM. */
-int fcgi_call(const char *path, const struct fcgi_call_param *params,
+int fcgi_call(const char *path, const struct fcgi_wire_param *params,
               size_t count, int64_t deadline_mono_ms, struct buf *answer,
               struct err *err) ATTR_MUST_CHECK;
 

@@ -83,7 +83,7 @@ application_says(const void *bytes, size_t len, bool leaves)
     }
 }
 
-static const struct fcgi_call_param params[] = {
+static const struct fcgi_wire_param params[] = {
     { "REQUEST_METHOD", "GET" },
     { "REQUEST_URI", "/x" },
     { "LEFT_OUT", NULL },
@@ -99,7 +99,7 @@ call(struct buf *answer, int64_t within_ms, struct err *err)
 /* ---- an application that keeps to the protocol --------------------------- */
 
 static char long_value[1000];
-static const struct fcgi_call_param all_params[] = {
+static const struct fcgi_wire_param all_params[] = {
     { "REQUEST_METHOD", "GET" },
     { "REQUEST_URI", "/x?y=1" },
     { "HTTP_LONG", long_value },
