@@ -1,5 +1,5 @@
 /* spool.c - see spool.h. */
-#include "ledger/spool.h"
+#include "ledger/spool_inner.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -13,8 +13,6 @@
 #include <unistd.h>
 
 #include "base/str.h"
-#include "ledger/spool_index.h"
-#include "ledger/spool_list.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/log.h"
@@ -22,21 +20,11 @@
 #define AWAY_BYTES 32 /* a number and a line's end */
 #define MAX_NUMBER INT64_MAX
 
-struct spool {
-    struct spool_config config;
-    char folder[PATH_MAX - 64]; /* a file's name still fits behind it */
-    int lock_fd;
-    struct spool_list list; /* of new */
-    size_t set_aside;
-    uint64_t next_number;
-    struct spool_index *index;
-};
-
 /* ---- names ------------------------------------------------------------- */
 
-static void
-path_of(const struct spool *spool, const char *subfolder, uint64_t number,
-        char path[PATH_MAX])
+void
+spool_path_of(const struct spool *spool, const char *subfolder, uint64_t number,
+              char path[PATH_MAX])
 {
     snprintf(path, PATH_MAX, "%s/%s/%016" PRIx64 ".jsonl", spool->folder,
              subfolder, number);
@@ -114,8 +102,8 @@ move_aside(struct spool *spool, uint64_t number, struct err *err)
 {
     char from[PATH_MAX], to[PATH_MAX];
 
-    path_of(spool, SPOOL_NEW, number, from);
-    path_of(spool, SPOOL_BAD, number, to);
+    spool_path_of(spool, SPOOL_NEW, number, from);
+    spool_path_of(spool, SPOOL_BAD, number, to);
     if (file_move(from, to, err) == -1)
         return -1;
     note_number(spool, number);
@@ -132,7 +120,7 @@ load_batch(struct spool *spool, uint64_t number, struct err *err)
     char path[PATH_MAX];
     int result;
 
-    path_of(spool, SPOOL_NEW, number, path);
+    spool_path_of(spool, SPOOL_NEW, number, path);
     file = spool_file_read(path, &why);
     if (file == NULL && why.kind != ERR_INVALID)
         return err_set(err, why.kind, "%s: %s", path, why.text);
@@ -337,7 +325,7 @@ spool_add(struct spool *spool, const struct seal *const *entries, size_t count,
     if ((int64_t)spool->list.bytes >= spool->config.max_bytes)
         return err_set(err, ERR_LIMIT, "the spool holds %zu bytes, its maximum",
                        spool->list.bytes);
-    path_of(spool, SPOOL_NEW, number, path);
+    spool_path_of(spool, SPOOL_NEW, number, path);
     if (spool_list_reserve(&spool->list, err) == -1 ||
         index_entries(spool, number, entries, count, err) == -1)
         goto fail;
@@ -361,7 +349,7 @@ spool_first(const struct spool *spool, struct err *err)
     char path[PATH_MAX];
 
     assert(!spool_is_empty(spool));
-    path_of(spool, SPOOL_NEW, spool_list_first(&spool->list), path);
+    spool_path_of(spool, SPOOL_NEW, spool_list_first(&spool->list), path);
     return spool_file_read(path, err);
 }
 
@@ -372,7 +360,7 @@ spool_drop(struct spool *spool, const struct spool_file *file)
     char path[PATH_MAX];
 
     forget_entries(spool, number, file->entries, file->count);
-    path_of(spool, SPOOL_NEW, number, path);
+    spool_path_of(spool, SPOOL_NEW, number, path);
     spool_list_take(&spool->list);
     /* A file that stays, or comes back with a power cut, is committed again,
      * which changes nothing. */
@@ -443,99 +431,4 @@ spool_away_since(const struct spool *spool)
     }
     buf_close(&text);
     return since_mono_ms;
-}
-
-/* ---- looking things up ------------------------------------------------- */
-
-enum store_answer
-spool_find(const struct spool *spool, const struct uuid *run_id,
-           enum entry_kind kind, struct entry_receipt *receipt)
-{
-    const struct spool_item *item =
-        spool_index_find(spool->index, run_id, kind);
-
-    if (item == NULL)
-        return STORE_NONE;
-    *receipt = item->receipt;
-    return STORE_FOUND;
-}
-
-static enum store_answer
-copy_body(const struct spool_file *file, const struct spool_item *item,
-          struct buf *body, struct err *err)
-{
-    for (size_t i = 0; i < file->count; i++) {
-        const struct seal *entry = file->entries[i];
-
-        if (entry->kind != item->kind ||
-            memcmp(&entry->run_id, &item->run_id, sizeof(item->run_id)) != 0)
-            continue;
-        if (buf_append(body, entry->body.bytes, entry->body.len) == BUF_OK)
-            return STORE_FOUND;
-        err_set(err, ERR_NOMEM, "an entry's body");
-        return STORE_FAILED;
-    }
-    err_set(err, ERR_SYSTEM, "a spooled batch has changed");
-    return STORE_FAILED;
-}
-
-enum store_answer
-spool_read_body(const struct spool *spool, const struct uuid *run_id,
-                enum entry_kind kind, struct buf *body, struct err *err)
-{
-    const struct spool_item *item =
-        spool_index_find(spool->index, run_id, kind);
-    enum store_answer answer = STORE_FAILED;
-    struct spool_file *file;
-    char path[PATH_MAX];
-
-    if (item == NULL)
-        return STORE_NONE;
-    path_of(spool, SPOOL_NEW, item->file, path);
-    file = spool_file_read(path, err);
-    if (file != NULL)
-        answer = copy_body(file, item, body, err);
-    spool_file_free(file);
-    return answer;
-}
-
-int
-spool_open_runs(const struct spool *spool,
-                int (*each)(void *arg, const struct uuid *run_id,
-                            struct err *err),
-                void *arg, struct err *err)
-{
-    const struct spool_index *index = spool->index;
-    const struct spool_item *item = NULL;
-
-    while ((item = spool_index_next(index, item)) != NULL)
-        if (item->kind == ENTRY_ACCEPTED &&
-            spool_index_find(index, &item->run_id, ENTRY_FINISHED) == NULL &&
-            spool_index_find(index, &item->run_id, ENTRY_ORPHANED) == NULL &&
-            each(arg, &item->run_id, err) == -1)
-            return -1;
-    return 0;
-}
-
-int
-spool_each(const struct spool *spool,
-           int (*each)(void *arg, const struct seal *entry, struct err *err),
-           void *arg, struct err *err)
-{
-    int result = 0;
-
-    for (size_t i = spool->list.first; result == 0 && i < spool->list.end;
-         i++) {
-        struct spool_file *file;
-        char path[PATH_MAX];
-
-        path_of(spool, SPOOL_NEW, spool->list.batches[i].number, path);
-        file = spool_file_read(path, err);
-        if (file == NULL)
-            return -1;
-        for (size_t at = 0; result == 0 && at < file->count; at++)
-            result = each(arg, file->entries[at], err);
-        spool_file_free(file);
-    }
-    return result;
 }
