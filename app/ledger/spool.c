@@ -4,11 +4,13 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -108,6 +110,40 @@ move_aside(struct spool *spool, uint64_t number, struct err *err)
         return -1;
     note_number(spool, number);
     spool->set_aside++;
+    return 0;
+}
+
+/* What a scribe that was killed left of a batch whose entries it never said
+ * were durable.  A stranger's, who may be copying a batch here, is not ours. */
+static bool
+is_leftover(int folder_fd, const char *name)
+{
+    char batch[FILE_NAME_LEN];
+    struct stat file;
+    uint64_t number;
+
+    return file_is_leftover(name, batch) && number_of(batch, &number) == 0 &&
+           fstatat(folder_fd, name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(file.st_mode) && file.st_uid == geteuid();
+}
+
+/* Whoever writes batches holds the lock, and that is us. */
+static int
+sweep_new(const struct spool *spool, struct err *err)
+{
+    char path[PATH_MAX];
+    struct dirent *entry;
+    DIR *folder;
+
+    snprintf(path, sizeof(path), "%s/%s", spool->folder, SPOOL_NEW);
+    folder = opendir(path);
+    if (folder == NULL)
+        return err_set_errno(err, ERR_SYSTEM, "cannot read %s", path);
+    while ((entry = readdir(folder)) != NULL)
+        if (is_leftover(dirfd(folder), entry->d_name) &&
+            unlinkat(dirfd(folder), entry->d_name, 0) == 0)
+            log_info("ledger_spool_swept", "file=%s/%s", path, entry->d_name);
+    closedir(folder);
     return 0;
 }
 
@@ -257,7 +293,8 @@ spool_open(const struct spool_config *config, int64_t deadline_mono_ms,
     spool->index = spool_index_new(err);
     if (spool->index == NULL || make_folders(spool, err) == -1 ||
         lock(spool, deadline_mono_ms, err) == -1 ||
-        load_bad(spool, err) == -1 || load_new(spool, err) == -1)
+        sweep_new(spool, err) == -1 || load_bad(spool, err) == -1 ||
+        load_new(spool, err) == -1)
         goto fail;
     return spool;
 

@@ -10,8 +10,9 @@
  *
  * A folder with the folders new, one file for each batch (spool_file.h), named
  * by a number that rises, and bad, where what the database will never take is
- * kept for people to look at.  Nothing is deleted but what was committed.  One
- * process at a time writes here: a lock says so.
+ * kept for people to look at.  Nothing is deleted but what was committed,
+ * and what a killed scribe had begun to write.  One process at a time writes
+ * here: a lock says so.
  *
  * Whoever wants a batch to be tried again puts it back into new; the file
  * "drain" beside the folders asks for an attempt now.

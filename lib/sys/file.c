@@ -1,6 +1,7 @@
 /* file.c - see file.h. */
 #include "sys/file.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -19,6 +20,7 @@
 
 #define CHUNK_BYTES   4096
 #define LOCK_RETRY_MS 20
+#define SUFFIX        ".XXXXXX" /* mkostemp(3) puts letters and digits */
 
 /* What a file is to hold. */
 struct whole {
@@ -103,12 +105,32 @@ make_temporary_path(const char *path, char temporary[PATH_MAX], struct err *err)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
-    const int len = snprintf(temporary, PATH_MAX, "%.*s.%s.XXXXXX",
+    const int len = snprintf(temporary, PATH_MAX, "%.*s.%s" SUFFIX,
                              (int)(name - path), path, name);
 
     if (len < 0 || len >= PATH_MAX || name[0] == '\0')
         return err_set(err, ERR_INVALID, "not a usable file name");
     return 0;
+}
+
+bool
+file_is_leftover(const char *name, char original[FILE_NAME_LEN])
+{
+    const size_t suffix_len = strlen(SUFFIX);
+    const size_t len = strlen(name);
+    const char *suffix;
+
+    if (name[0] != '.' || len < suffix_len + 2 || len >= FILE_NAME_LEN)
+        return false;
+    suffix = name + len - suffix_len;
+    if (*suffix != '.')
+        return false;
+    for (const char *at = suffix + 1; *at != '\0'; at++)
+        if (isalnum((unsigned char)*at) == 0)
+            return false;
+    snprintf(original, FILE_NAME_LEN, "%.*s", (int)(suffix - name - 1),
+             name + 1);
+    return true;
 }
 
 static int

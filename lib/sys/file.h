@@ -4,6 +4,7 @@
 #ifndef SYS_FILE_H
 #define SYS_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -11,6 +12,8 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/err.h"
+
+#define FILE_NAME_LEN 256 /* of a name in a folder, with a NUL */
 
 /* Appends the file to buf; ERR_LIMIT when it does not fit.  After an error buf
  * may hold a part of it. */
@@ -26,6 +29,10 @@ int file_write_durably(const char *path, mode_t mode, const void *bytes,
 /* The same for a file that must not exist yet: ERR_INVALID when it does. */
 int file_create_durably(const char *path, mode_t mode, const void *bytes,
                         size_t len, struct err *err) ATTR_MUST_CHECK;
+
+/* Is a file of this name what a crash in either left?  Then original is the
+ * name of the file that was being written. */
+bool file_is_leftover(const char *name, char original[FILE_NAME_LEN]);
 
 /* Adds to the end of a file, made with this mode (and the umask) when there is
  * none, and syncs it.  Nothing of it stays when it fails.  For files with one

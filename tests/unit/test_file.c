@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/str.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 
@@ -23,6 +25,7 @@ int __wrap_rename(const char *from, const char *to);
 /* What was synced and renamed, as letters: f file, d folder, r rename. */
 static char steps[16];
 static char failing_step;
+static char killing_step;
 
 static int
 note_step(char step)
@@ -31,6 +34,8 @@ note_step(char step)
 
     if (len + 1 < sizeof(steps))
         steps[len] = step;
+    if (step == killing_step)
+        raise(SIGKILL);
     if (step != failing_step)
         return 0;
     errno = EIO;
@@ -295,6 +300,58 @@ test_a_claim_is_held_by_one_process_and_dies_with_it(void **state)
     assert_non_null(strstr(err.text, "/nowhere/at/all"));
 }
 
+/* ---- what a crash leaves ------------------------------------------------- */
+
+static void
+test_leftovers_are_known_by_their_names(void **state)
+{
+    static const char *const others[] = {
+        "",         ".",          ".XXXXXX",   "..XXXXXX", "a.XXXXXX",
+        ".a.XXXXX", ".a.XXXXXXX", ".a.XX-XXX", ".aXXXXXXX"
+    };
+    char original[FILE_NAME_LEN];
+
+    (void)state;
+    assert_true(file_is_leftover(".x.y.aZ09bc", original));
+    assert_string_equal(original, "x.y");
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_false(file_is_leftover(others[i], original));
+}
+
+static int
+is_leftover(const struct dirent *entry)
+{
+    char original[FILE_NAME_LEN];
+
+    return file_is_leftover(entry->d_name, original) &&
+           strcmp(original, "entry") == 0;
+}
+
+static void
+test_a_killed_write_leaves_what_is_called_a_leftover(void **state)
+{
+    struct dirent **names;
+    char left[512];
+    int status;
+    pid_t child;
+
+    (void)state;
+    child = fork();
+    assert_int_not_equal(child, -1);
+    if (child == 0) {
+        killing_step = 'r';
+        _exit(write_text("one", NULL));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(count_of_files(), 1);
+    assert_int_equal(scandir(folder, &names, is_leftover, NULL), 1);
+    snprintf(left, sizeof(left), "%s/%s", folder, names[0]->d_name);
+    assert_int_equal(unlink(left), 0);
+    free(names[0]);
+    free(names);
+}
+
 /* ---- files that are made once, and files that grow ---------------------- */
 
 static void
@@ -343,6 +400,8 @@ main(void)
         TEST(test_a_folder_is_made_with_all_above_it),
         TEST(test_a_file_in_the_way_of_a_folder_is_an_error),
         TEST(test_a_claim_is_held_by_one_process_and_dies_with_it),
+        TEST(test_leftovers_are_known_by_their_names),
+        TEST(test_a_killed_write_leaves_what_is_called_a_leftover),
         TEST(test_a_file_is_created_once_and_never_replaced),
         TEST(test_what_is_appended_is_synced_and_a_failure_takes_it_back),
     };

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "ledger/spool.h"
 #include "support/scratch.h"
 #include "support/sealed.h"
@@ -476,6 +477,48 @@ test_files_that_are_no_batches_are_left_alone(void **state)
     assert_int_equal(access(path, F_OK), 0);
 }
 
+static bool
+is_there(const char *name)
+{
+    char path[128];
+
+    path_in(name, path);
+    return access(path, F_OK) == 0;
+}
+
+/* Their entries were never said to be durable. */
+static void
+test_what_a_killed_scribe_left_half_written_is_removed(void **state)
+{
+    static const char *const strangers[] = {
+        "new/.README.aB3dEf",         "new/." FIRST_NAME ".aB3dE",
+        "new/" FIRST_NAME ".aB3dEf",  "new/.12.jsonl.aB3dEf",
+        "bad/." FIRST_NAME ".aB3dEf", "." FIRST_NAME ".aB3dEf"
+    };
+    char path[128];
+
+    (void)state;
+    add(0, 1);
+    overwrite("new/." FIRST_NAME ".aB3dEf", "half");
+    overwrite("new/.00000000000000ff.jsonl.000000", "");
+    path_in("new/." FIRST_NAME ".Folder", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++)
+        overwrite(strangers[i], "a stranger's");
+
+    assert_null(spool_open(&config, 0, NULL)); /* not while another writes */
+    assert_true(is_there("new/." FIRST_NAME ".aB3dEf"));
+
+    open_again();
+    assert_false(is_there("new/." FIRST_NAME ".aB3dEf"));
+    assert_false(is_there("new/.00000000000000ff.jsonl.000000"));
+    assert_true(is_there("new/." FIRST_NAME ".Folder"));
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++)
+        assert_true(is_there(strangers[i]));
+    assert_int_equal(spool_counts(spool).batches, 1);
+    drop_first(0, 1);
+}
+
 static void
 test_two_cannot_use_one_spool(void **state)
 {
@@ -507,6 +550,7 @@ main(void)
         TEST(test_a_file_that_counts_more_than_a_batch_is_kept_aside),
         TEST(test_a_file_above_our_limits_does_not_stop_the_others),
         TEST(test_files_that_are_no_batches_are_left_alone),
+        TEST(test_what_a_killed_scribe_left_half_written_is_removed),
         TEST(test_two_cannot_use_one_spool),
     };
 
