@@ -2,9 +2,14 @@
  * http.c - see http.h.
  *
  * A call is in http->running from http_start() until finish(), which takes its
- * curl handle away; after that only the result is left.  What curl decides
- * comes through collect(), what our clocks decide through expire(), and what
- * a callback decides is kept as the verdict until curl reports the abort.
+ * curl handle out of the multi handle and its request out of the handle; after
+ * that only the result is left.  What curl decides comes through collect(),
+ * what our clocks decide through expire(), and what a callback decides is kept
+ * as the verdict until curl reports the abort.
+ *
+ * A call whose response was whole is kept with its curl handle for the next
+ * one: making a handle and telling it our policy takes longer than the rest of
+ * a call.
  */
 #include "client/http.h"
 
@@ -30,15 +35,18 @@ struct http {
     CURLM *multi;
     CURLSH *share; /* TLS sessions; curl handles have none in common else */
     struct http_limits limits;
-    bool progressed; /* something happened since the turn began */
+    bool progressed;        /* something happened since the turn began */
+    struct http_call *idle; /* to be used again */
+    size_t idle_count;      /* at most limits.max_calls */
     size_t running_count;
     struct http_call *running[]; /* limits.max_calls of them */
 };
 
 struct http_call {
     struct http *http;
-    CURL *easy; /* NULL once finished */
-    struct curl_slist *headers;
+    struct http_call *next; /* of the idle ones */
+    CURL *easy;
+    struct curl_slist *headers; /* NULL once finished */
     struct http_progress progress;
     char curl_words[CURL_ERROR_SIZE];
 };
@@ -92,12 +100,26 @@ http_new(const struct http_limits *limits, struct err *err)
     return NULL;
 }
 
+static void
+destroy(struct http_call *call)
+{
+    curl_easy_cleanup(call->easy);
+    curl_slist_free_all(call->headers);
+    free(call);
+}
+
 void
 http_free(struct http *http)
 {
+    struct http_call *call;
+
     if (http == NULL)
         return;
     assert(http->running_count == 0);
+    while ((call = http->idle) != NULL) {
+        http->idle = call->next;
+        destroy(call);
+    }
     curl_multi_cleanup(http->multi);
     curl_share_cleanup(http->share);
     free(http);
@@ -127,6 +149,16 @@ give_up_connection(struct http_call *call)
     curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L);
 }
 
+/* Nothing of the request stays, and nothing points to it. */
+static void
+forget_request(struct http_call *call)
+{
+    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(call->headers);
+    call->headers = NULL;
+}
+
 /* Takes the curl handle away.  A connection in mid-transfer is closed, one
  * whose transfer ended goes back to the multi handle. */
 static void
@@ -139,10 +171,7 @@ detach(struct http_call *call)
         i++;
     http->running[i] = http->running[--http->running_count];
     curl_multi_remove_handle(http->multi, call->easy);
-    curl_easy_cleanup(call->easy);
-    call->easy = NULL;
-    curl_slist_free_all(call->headers);
-    call->headers = NULL;
+    forget_request(call);
 }
 
 static void
@@ -182,6 +211,8 @@ outcome_of(const struct http_progress *progress, CURLcode code)
 
 /* ---- what curl calls ---------------------------------------------------- */
 
+/* curl calls it right before it sends a request, and again before it would send
+ * the same one on another connection. */
 static int
 on_connected(void *arg, char *peer_ip, char *own_ip, int peer_port,
              int own_port)
@@ -194,18 +225,9 @@ on_connected(void *arg, char *peer_ip, char *own_ip, int peer_port,
     (void)peer_port;
     (void)own_port;
     curl_easy_getinfo(call->easy, CURLINFO_NUM_CONNECTS, &new_connections);
-    http_progress_connected(&call->progress, new_connections == 0);
-    call->http->progressed = true;
-    return CURL_PREREQFUNC_OK;
-}
-
-/* There is no way to rewind, on purpose: see http.h. */
-static size_t
-on_send(char *room, size_t size, size_t count, void *arg)
-{
-    struct http_call *call = arg;
-
-    return http_progress_send(&call->progress, room, size * count);
+    return http_progress_connected(&call->progress, new_connections == 0) == 0
+               ? CURL_PREREQFUNC_OK
+               : CURL_PREREQFUNC_ABORT;
 }
 
 static size_t
@@ -295,8 +317,6 @@ set_callbacks(struct http_call *call, CURL *easy)
     SET(CURLOPT_ERRORBUFFER, call->curl_words);
     SET(CURLOPT_PREREQFUNCTION, on_connected);
     SET(CURLOPT_PREREQDATA, call);
-    SET(CURLOPT_READFUNCTION, on_send);
-    SET(CURLOPT_READDATA, call);
     SET(CURLOPT_HEADERFUNCTION, on_header_line);
     SET(CURLOPT_HEADERDATA, call);
     SET(CURLOPT_WRITEFUNCTION, on_body);
@@ -316,8 +336,10 @@ set_request(const struct http_call *call, CURL *easy,
     SET(CURLOPT_TIMEOUT_MS,
         clock_left_ms(request->deadline_mono_ms) + (long)BACKSTOP_MS);
     if (request->body != NULL) {
-        SET(CURLOPT_POST, 1L);
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+        SET(CURLOPT_POSTFIELDS, request->body);
+    } else {
+        SET(CURLOPT_HTTPGET, 1L);
     }
     return code;
 }
@@ -335,15 +357,39 @@ copy_headers(struct http_call *call, const char *const *lines)
     return 0;
 }
 
+static struct http_call *
+new_call(struct http *http)
+{
+    struct http_call *call = calloc(1, sizeof(*call));
+
+    if (call == NULL)
+        return NULL;
+    call->http = http;
+    call->easy = curl_easy_init();
+    if (call->easy != NULL && set_policy(http, call->easy) == CURLE_OK &&
+        set_callbacks(call, call->easy) == CURLE_OK)
+        return call;
+    destroy(call);
+    return NULL;
+}
+
+static struct http_call *
+take_idle(struct http *http)
+{
+    struct http_call *call = http->idle;
+
+    http->idle = call->next;
+    http->idle_count--;
+    call->curl_words[0] = '\0';
+    return call;
+}
+
 /* Lets curl begin the call.  -1 means that memory ran out. */
 static int
 launch(struct http *http, struct http_call *call,
        const struct http_request *request)
 {
-    call->easy = curl_easy_init();
-    if (call->easy == NULL || copy_headers(call, request->headers) == -1 ||
-        set_policy(http, call->easy) != CURLE_OK ||
-        set_callbacks(call, call->easy) != CURLE_OK ||
+    if (copy_headers(call, request->headers) == -1 ||
         set_request(call, call->easy, request) != CURLE_OK ||
         curl_multi_add_handle(http->multi, call->easy) != CURLM_OK)
         return -1;
@@ -362,17 +408,14 @@ http_start(struct http *http, const struct http_request *request,
                 http->limits.max_calls);
         return NULL;
     }
-    call = calloc(1, sizeof(*call));
+    call = http->idle != NULL ? take_idle(http) : new_call(http);
     if (call == NULL)
         goto fail;
-    call->http = http;
     http_progress_begin(&call->progress, request,
                         http->limits.max_response_bytes);
     if (launch(http, call, request) == 0)
         return call;
-    curl_easy_cleanup(call->easy);
-    curl_slist_free_all(call->headers);
-    free(call);
+    destroy(call);
 
 fail:
     err_set(err, ERR_NOMEM, "HTTP call");
@@ -471,13 +514,23 @@ wait_for_events(struct http *http, struct http_fd *extra, size_t extra_count,
     return err_set(err, ERR_SYSTEM, "curl: %s", curl_multi_strerror(code));
 }
 
+/* A call is new, or a read left something behind. */
+static bool
+wants_to_work(const struct http *http)
+{
+    long wait_ms = -1;
+
+    curl_multi_timeout(http->multi, &wait_ms);
+    return wait_ms == 0;
+}
+
 int
 http_turn(struct http *http, struct http_fd *extra, size_t extra_count,
           int64_t until_mono_ms, struct err *err)
 {
     assert(extra_count <= HTTP_MAX_EXTRA);
     http->progressed = false;
-    if (work(http, err) == -1)
+    if (wants_to_work(http) && work(http, err) == -1)
         return -1;
     if (http->progressed)
         until_mono_ms = 0;
@@ -503,11 +556,21 @@ http_call_result(const struct http_call *call)
 void
 http_call_free(struct http_call *call)
 {
+    struct http *http;
+
     if (call == NULL)
         return;
-    if (call->easy != NULL) {
+    http = call->http;
+    if (!http_call_is_done(call)) {
         give_up_connection(call);
         detach(call);
     }
-    free(call);
+    if (call->progress.result.outcome != HTTP_DONE ||
+        http->idle_count == http->limits.max_calls) {
+        destroy(call);
+        return;
+    }
+    call->next = http->idle;
+    http->idle = call;
+    http->idle_count++;
 }

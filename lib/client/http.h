@@ -14,8 +14,8 @@
  *
  * What curl 7.88 needs and gets: own deadlines for each phase (its idle
  * detection is seconds late), QUICK_EXIT (a DNS stall would freeze the
- * other call), request bodies through a read callback without a seek one (so
- * that a POST is never sent twice behind our back), HTTP/1.1 by default (its
+ * other call), a veto before a request goes out for the second time (so that
+ * a POST is never sent twice behind our back), HTTP/1.1 by default (its
  * HTTP/2 reports cut streams as whole, and does not tell a peer that its stream
  * was given up), no "Expect:", no redirects, no proxy from the environment,
  * http and https only, one shared certificate store.

@@ -17,11 +17,10 @@ http_progress_begin(struct http_progress *progress,
     assert(request->sink != NULL);
     assert(request->deadline_mono_ms > 0);
     *progress = (struct http_progress){
-        .body = request->body,
-        .body_left = request->body_len,
         .sink = request->sink,
         .on_header = request->on_header,
         .arg = request->arg,
+        .may_repeat = request->body == NULL,
         .max_bytes = max_bytes,
         .connect_ms = request->connect_ms,
         .first_byte_ms = request->first_byte_ms,
@@ -34,37 +33,27 @@ http_progress_begin(struct http_progress *progress,
     };
 }
 
-void
-http_progress_connected(struct http_progress *progress, bool is_reused)
-{
-    struct http_result *result = &progress->result;
-
-    if (progress->is_connected)
-        return;
-    progress->is_connected = true;
-    result->reused = is_reused;
-    if (!is_reused)
-        result->connected_us = clock_mono_us() - result->started_mono_us;
-}
-
-size_t
-http_progress_send(struct http_progress *progress, char *room, size_t len)
-{
-    if (len > progress->body_left)
-        len = progress->body_left;
-    if (len > 0)
-        memcpy(room, progress->body, len);
-    progress->body += len;
-    progress->body_left -= len;
-    return len;
-}
-
 /* Always returns -1. */
 static int
 refuse(struct http_progress *progress, enum http_outcome verdict)
 {
     progress->verdict = verdict;
     return -1;
+}
+
+int
+http_progress_connected(struct http_progress *progress, bool is_reused)
+{
+    struct http_result *result = &progress->result;
+
+    if (progress->is_connected)
+        return progress->may_repeat ? 0
+                                    : refuse(progress, HTTP_CONNECTION_LOST);
+    progress->is_connected = true;
+    result->reused = is_reused;
+    if (!is_reused)
+        result->connected_us = clock_mono_us() - result->started_mono_us;
+    return 0;
 }
 
 /* ---- headers ------------------------------------------------------------ */

@@ -2,16 +2,15 @@
  * http_progress - how far one HTTP call has come, without knowing curl.
  *
  *     http_progress_begin(&progress, &request, max_bytes);
- *     http_progress_connected(&progress);          what curl reports,
- *     http_progress_send(&progress, room, len);    in this order
- *     http_progress_header(&progress, line, len);
+ *     http_progress_connected(&progress, reused);  what curl reports,
+ *     http_progress_header(&progress, line, len);  in this order
  *     http_progress_body(&progress, bytes, len);
  *     http_progress_end(&progress, outcome, ...);
  *     http_progress_alarm(&progress);              at any time
  *
- * Part of http, for http.c alone.  It deals out the request body, reads the
- * header lines that matter, hands the response body to the caller's sink and
- * knows which clock runs out next.  It never allocates or waits.
+ * Part of http, for http.c alone.  It says whether a request may be sent, reads
+ * the header lines that matter, hands the response body to the caller's sink
+ * and knows which clock runs out next.  It never allocates or waits.
  */
 #ifndef CLIENT_HTTP_PROGRESS_H
 #define CLIENT_HTTP_PROGRESS_H
@@ -28,9 +27,8 @@
 struct http_progress {
     http_sink sink;
     http_on_header on_header;
-    void *arg;        /* borrowed */
-    const char *body; /* borrowed; what is left to send */
-    size_t body_left;
+    void *arg;       /* borrowed */
+    bool may_repeat; /* it asks for nothing that would be done twice */
     size_t max_bytes;
     int64_t connect_ms;
     int64_t first_byte_ms;
@@ -50,14 +48,12 @@ struct http_progress {
 void http_progress_begin(struct http_progress *progress,
                          const struct http_request *request, size_t max_bytes);
 
-/* The connection is there and its TLS handshake is over.  Only the first time
- * counts: when a kept connection turns out dead, curl tries a new one. */
-void http_progress_connected(struct http_progress *progress, bool is_reused);
-
-/* Copies the next len bytes of the request body, or what is left of it, and
- * returns how many. */
-size_t http_progress_send(struct http_progress *progress, char *room,
-                          size_t len);
+/* The connection is there, its TLS handshake is over, and the request is about
+ * to be sent.  When a kept connection turns out dead, curl wants to send it on
+ * another one: -1 aborts the call, for a POST may have been read already.  Only
+ * the first time is told by the result. */
+int http_progress_connected(struct http_progress *progress,
+                            bool is_reused) ATTR_MUST_CHECK;
 
 /* One line, status and blank lines included, with or without its CRLF.
  * -1 aborts the call, and the verdict says why. */

@@ -188,6 +188,33 @@ test_the_request_says_what_it_was_told_and_nothing_more(void **state)
     http_reader_close(&reader);
 }
 
+/* Calls share what curl needs for one. */
+static void
+test_a_request_says_nothing_of_the_one_before(void **state)
+{
+    static const char *const headers[] = { "X-Key: secret", NULL };
+    const struct http_request post = { .headers = headers,
+                                       .body = "asked",
+                                       .body_len = 5 };
+    struct http_reader reader = { 0 };
+
+    (void)state;
+    assert_int_equal(http_fixture_outcome("/echo", post), HTTP_DONE);
+    assert_int_equal(
+        http_fixture_fetch("/echo", (struct http_request){ 0 }, &reader)
+            .outcome,
+        HTTP_DONE);
+    assert_int_equal(reader.len, 0);
+    assert_non_null(strstr(fixture.seen->last_head, "GET /echo HTTP/1.1\r\n"));
+    assert_null(strstr(fixture.seen->last_head, "X-Key"));
+    assert_null(strstr(fixture.seen->last_head, "Content-Length"));
+    http_reader_close(&reader);
+    assert_int_equal(http_fixture_fetch("/echo", post, &reader).outcome,
+                     HTTP_DONE);
+    assert_string_equal(reader.bytes, "asked");
+    http_reader_close(&reader);
+}
+
 static void
 test_two_megabytes_go_up_and_come_back(void **state)
 {
@@ -284,6 +311,21 @@ test_a_post_is_never_sent_twice_when_its_kept_connection_resets(void **state)
 {
     (void)state;
     assert_not_sent_again("/reset-now");
+}
+
+static void
+test_what_may_be_repeated_is_sent_again_when_its_kept_connection_dies(
+    void **state)
+{
+    const int requests = fixture.seen->requests;
+
+    (void)state;
+    assert_int_equal(http_fixture_outcome("/ok", (struct http_request){ 0 }),
+                     HTTP_DONE);
+    assert_int_equal(
+        http_fixture_outcome("/close-now", (struct http_request){ 0 }),
+        HTTP_CONNECTION_LOST);
+    assert_int_equal(fixture.seen->requests, requests + 3);
 }
 
 static void
@@ -477,12 +519,15 @@ main(void)
         TEST(test_only_the_final_response_speaks_of_headers_and_status),
         TEST(test_a_redirect_is_an_answer_and_not_followed),
         TEST(test_the_request_says_what_it_was_told_and_nothing_more),
+        TEST(test_a_request_says_nothing_of_the_one_before),
         TEST(test_two_megabytes_go_up_and_come_back),
         TEST(test_three_megabytes_come_down),
         TEST(test_a_response_that_breaks_off_is_cut),
         TEST(test_a_connection_that_dies_before_the_response_is_lost),
         TEST(test_a_post_is_never_sent_twice_when_its_kept_connection_dies),
         TEST(test_a_post_is_never_sent_twice_when_its_kept_connection_resets),
+        TEST(
+            test_what_may_be_repeated_is_sent_again_when_its_kept_connection_dies),
         TEST(
             test_a_refused_connection_is_unreachable_and_keeps_the_query_secret),
         TEST(test_a_scheme_other_than_http_is_unreachable),

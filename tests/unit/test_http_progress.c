@@ -137,21 +137,6 @@ test_endless_interim_responses_are_too_large(void **state)
 /* ---- body --------------------------------------------------------------- */
 
 static void
-test_the_request_body_is_dealt_out_once(void **state)
-{
-    struct http_progress progress;
-    char room[4];
-
-    (void)state;
-    begin(&progress, (struct http_request){ .body = "abcdef", .body_len = 6 });
-    assert_int_equal(http_progress_send(&progress, room, 4), 4);
-    assert_memory_equal(room, "abcd", 4);
-    assert_int_equal(http_progress_send(&progress, room, 4), 2);
-    assert_memory_equal(room, "ef", 2);
-    assert_int_equal(http_progress_send(&progress, room, 4), 0);
-}
-
-static void
 test_the_last_byte_allowed_is_taken_and_one_more_is_not(void **state)
 {
     struct http_progress progress;
@@ -193,7 +178,7 @@ test_each_stage_has_its_clock(void **state)
                      });
     start = progress.result.started_mono_us / 1000;
     assert_alarm(&progress, HTTP_TIMEOUT_CONNECT, start + 1000);
-    http_progress_connected(&progress, false);
+    assert_int_equal(http_progress_connected(&progress, false), 0);
     assert_alarm(&progress, HTTP_TIMEOUT_FIRST, start + 5000);
     assert_int_equal(http_progress_body(&progress, ":", 1), 0);
     assert_alarm(&progress, HTTP_TIMEOUT_IDLE,
@@ -232,7 +217,7 @@ test_a_broken_connection_is_judged_by_how_far_it_came(void **state)
     (void)state;
     begin(&progress, (struct http_request){ 0 });
     assert_int_equal(http_progress_broken(&progress), HTTP_UNREACHABLE);
-    http_progress_connected(&progress, true);
+    assert_int_equal(http_progress_connected(&progress, true), 0);
     assert_int_equal(http_progress_broken(&progress), HTTP_CONNECTION_LOST);
     feed(&progress, "HTTP/1.1 100 Continue\r\n");
     assert_int_equal(http_progress_broken(&progress), HTTP_CUT);
@@ -245,13 +230,27 @@ test_the_connection_curl_tries_second_does_not_count(void **state)
 
     (void)state;
     begin(&progress, (struct http_request){ 0 });
-    http_progress_connected(&progress, true);
-    http_progress_connected(&progress, false);
+    assert_int_equal(http_progress_connected(&progress, true), 0);
+    assert_int_equal(http_progress_connected(&progress, false), 0);
     http_progress_end(&progress, HTTP_CONNECTION_LOST, "gone");
     assert_true(progress.result.reused);
     assert_int_equal(progress.result.connected_us, 0);
     assert_int_equal(progress.result.outcome, HTTP_CONNECTION_LOST);
     assert_string_equal(progress.result.reason, "gone");
+}
+
+static void
+test_a_post_may_be_sent_once(void **state)
+{
+    struct http_progress progress;
+
+    (void)state;
+    begin(&progress, (struct http_request){ .body = "", .body_len = 0 });
+    assert_int_equal(http_progress_connected(&progress, true), 0);
+    assert_int_equal(progress.verdict, HTTP_PENDING);
+    assert_int_equal(http_progress_connected(&progress, false), -1);
+    assert_int_equal(progress.verdict, HTTP_CONNECTION_LOST);
+    assert_true(progress.result.reused);
 }
 
 static void
@@ -271,13 +270,13 @@ main(void)
         cmocka_unit_test(test_an_interim_response_leaves_no_trace),
         cmocka_unit_test(test_a_long_content_type_is_cut_to_its_room),
         cmocka_unit_test(test_endless_interim_responses_are_too_large),
-        cmocka_unit_test(test_the_request_body_is_dealt_out_once),
         cmocka_unit_test(
             test_the_last_byte_allowed_is_taken_and_one_more_is_not),
         cmocka_unit_test(test_each_stage_has_its_clock),
         cmocka_unit_test(test_a_limit_of_zero_is_no_limit),
         cmocka_unit_test(test_a_broken_connection_is_judged_by_how_far_it_came),
         cmocka_unit_test(test_the_connection_curl_tries_second_does_not_count),
+        cmocka_unit_test(test_a_post_may_be_sent_once),
         cmocka_unit_test(test_every_outcome_has_a_text),
     };
 
