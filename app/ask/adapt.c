@@ -3,35 +3,50 @@
 
 #include <poll.h>
 
-#include <jansson.h>
-
 #include "base/clock.h"
 #include "guard/timeouts.h"
 #include "sys/log.h"
+#include "text/jsonw.h"
 
 #define NOTE_MS 2000 /* the record of a change may take that long */
 
-static json_t *
-change_facts(enum model_role role, const struct timeouts_change *change)
-{
-    return json_pack(
-        "{s:s,s:s,s:I,s:I,s:I,s:I}", "what", "timeout", "model",
-        model_role_name(role), "from_ms", (json_int_t)change->from_ms, "to_ms",
-        (json_int_t)change->to_ms, "p95_ms", (json_int_t)change->p95_ms,
-        "calls", (json_int_t)change->calls);
-}
-
 static int
-submit(struct clerk *clerk, const json_t *facts, int64_t deadline_mono_ms,
+submit(struct clerk *clerk, const struct buf *facts, int64_t deadline_mono_ms,
        struct err *err)
 {
-    struct entry_record record = { .kind = ENTRY_ADMIN, .facts = facts };
+    struct frame_record record = { .kind = ENTRY_ADMIN,
+                                   .facts = facts->bytes,
+                                   .facts_len = facts->len };
 
-    if (facts == NULL)
-        return err_set(err, ERR_NOMEM, "record");
     if (uuid_v7_new(&record.run_id, err) == -1)
         return -1;
     return clerk_submit(clerk, &record, deadline_mono_ms, err);
+}
+
+static int
+submit_change(struct clerk *clerk, enum model_role role,
+              const struct timeouts_change *change, int64_t deadline_mono_ms,
+              struct err *err)
+{
+    struct jsonw writer;
+    struct buf facts;
+    int result;
+
+    buf_init(&facts, FRAME_MAX_FACTS_BYTES);
+    jsonw_init(&writer, &facts);
+    jsonw_object(&writer, NULL);
+    jsonw_int(&writer, "calls", change->calls);
+    jsonw_int(&writer, "from_ms", change->from_ms);
+    jsonw_string(&writer, "model", model_role_name(role));
+    jsonw_int(&writer, "p95_ms", change->p95_ms);
+    jsonw_int(&writer, "to_ms", change->to_ms);
+    jsonw_string(&writer, "what", "timeout");
+    jsonw_end_object(&writer);
+    result = jsonw_failed(&writer)
+                 ? err_set(err, ERR_NOMEM, "record")
+                 : submit(clerk, &facts, deadline_mono_ms, err);
+    buf_close(&facts);
+    return result;
 }
 
 static void
@@ -50,7 +65,6 @@ note_change(const struct run *run, struct clerk *clerk, enum model_role role,
             const struct timeouts_change *change)
 {
     const int64_t soon_mono_ms = clock_mono_ms() + NOTE_MS;
-    json_t *facts = change_facts(role, change);
     struct err err = { 0 };
 
     log_info("timeout_changed",
@@ -58,17 +72,17 @@ note_change(const struct run *run, struct clerk *clerk, enum model_role role,
              model_role_name(role), (long long)change->from_ms,
              (long long)change->to_ms, (long long)change->p95_ms,
              (long long)change->calls);
-    if (submit(clerk, facts,
-               soon_mono_ms < run->deadline_mono_ms ? soon_mono_ms
-                                                    : run->deadline_mono_ms,
-               &err) == -1) {
+    if (submit_change(clerk, role, change,
+                      soon_mono_ms < run->deadline_mono_ms
+                          ? soon_mono_ms
+                          : run->deadline_mono_ms,
+                      &err) == -1) {
         log_error("change_not_recorded", "%s", err.text);
     } else {
         wait_for_receipt(clerk);
         if (clerk_state(clerk) != CLERK_RECORDED)
             log_error("change_not_recorded", "%s", clerk_reason(clerk));
     }
-    json_decref(facts);
 }
 
 void

@@ -5,41 +5,30 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "text/jsonw.h"
 
-/* A member that may fail: json_object_set_new() takes NULL for failure. */
-static bool
-set(json_t *object, const char *key, json_t *value)
+/* ---- members ------------------------------------------------------------- */
+
+static void
+text_or_null(struct jsonw *facts, const char *name, const char *text)
 {
-    return json_object_set_new(object, key, value) == 0;
+    jsonw_string(facts, name, text != NULL && text[0] != '\0' ? text : NULL);
 }
 
-static json_t *
-text_or_null(const char *text)
+static void
+status_or_null(struct jsonw *facts, const char *name, long http_status)
 {
-    return text != NULL && text[0] != '\0' ? json_string(text) : json_null();
+    jsonw_count(facts, name, http_status > 0 ? http_status : -1);
 }
 
-static json_t *
-count_or_null(int64_t value)
+static void
+utc_or_null(struct jsonw *facts, const char *name, int64_t unix_us)
 {
-    return value >= 0 ? json_integer(value) : json_null();
-}
+    char text[CLOCK_UTC_LEN] = "";
 
-static json_t *
-status_or_null(long http_status)
-{
-    return http_status > 0 ? json_integer(http_status) : json_null();
-}
-
-static json_t *
-utc(int64_t unix_us)
-{
-    char text[CLOCK_UTC_LEN];
-
-    if (unix_us <= 0)
-        return json_null();
-    clock_format_utc(unix_us, text);
-    return json_string(text);
+    if (unix_us > 0)
+        clock_format_utc(unix_us, text);
+    text_or_null(facts, name, text);
 }
 
 static const char *
@@ -56,50 +45,47 @@ role_config(const struct run *run, enum model_role role)
     return role == MODEL_PRO ? &run->config->pro : &run->config->flash;
 }
 
-/* What both entries tell. */
-static bool
-set_common(json_t *facts, const struct run *run)
+/* Opens the object that end() closes. */
+static void
+begin(struct jsonw *facts, struct buf *out)
 {
-    return set(facts, "started_at", utc(run->started_unix_us)) &&
-           set(facts, "principal", text_or_null(run->principal)) &&
-           set(facts, "user_id", text_or_null(buf_cstr(&run->user)));
+    jsonw_init(facts, out);
+    jsonw_object(facts, NULL);
 }
 
-/* facts when complete, else NULL. */
-static json_t *
-finish(json_t *facts, bool complete)
+static int
+end(struct jsonw *facts)
 {
-    if (complete)
-        return facts;
-    json_decref(facts);
-    return NULL;
+    jsonw_end_object(facts);
+    return jsonw_failed(facts) ? -1 : 0;
 }
 
-json_t *
-record_accepted(const struct run *run)
+/* ---- accepted ------------------------------------------------------------ */
+
+int
+record_accepted(const struct run *run, struct buf *out)
 {
-    json_t *facts = json_object();
     const struct config *config = run->config;
     const struct idempotency *idempotency = &run->idempotency;
+    struct jsonw facts;
 
-    return finish(
-        facts,
-        set_common(facts, run) &&
-            set(facts, "deadline_ms", json_integer(config->run_deadline_ms)) &&
-            set(facts, "events",
-                json_string(vocab_words_name(run->request.words))) &&
-            set(facts, "flash_model", json_string(config->flash.model)) &&
-            set(facts, "flash_provider",
-                json_string(provider_name(config->flash.provider))) &&
-            set(facts, "idempotency_key", text_or_null(idempotency->key)) &&
-            set(facts, "on_disconnect",
-                json_string(run->request.outlives_client ? "continue"
-                                                         : "cancel")) &&
-            set(facts, "pro_model", json_string(config->pro.model)) &&
-            set(facts, "pro_provider",
-                json_string(provider_name(config->pro.provider))) &&
-            set(facts, "request_hash", text_or_null(idempotency->request)) &&
-            set(facts, "worker_pid", json_integer(getpid())));
+    begin(&facts, out);
+    jsonw_int(&facts, "deadline_ms", config->run_deadline_ms);
+    jsonw_string(&facts, "events", vocab_words_name(run->request.words));
+    jsonw_string(&facts, "flash_model", config->flash.model);
+    jsonw_string(&facts, "flash_provider",
+                 provider_name(config->flash.provider));
+    text_or_null(&facts, "idempotency_key", idempotency->key);
+    jsonw_string(&facts, "on_disconnect",
+                 run->request.outlives_client ? "continue" : "cancel");
+    text_or_null(&facts, "principal", run->principal);
+    jsonw_string(&facts, "pro_model", config->pro.model);
+    jsonw_string(&facts, "pro_provider", provider_name(config->pro.provider));
+    text_or_null(&facts, "request_hash", idempotency->request);
+    utc_or_null(&facts, "started_at", run->started_unix_us);
+    text_or_null(&facts, "user_id", buf_cstr(&run->user));
+    jsonw_int(&facts, "worker_pid", getpid());
+    return end(&facts);
 }
 
 /* ---- finished ------------------------------------------------------------ */
@@ -133,162 +119,134 @@ outcome_name(const struct run *run, enum model_role role)
     return model_outcome_name(run->facts.answer[role].outcome);
 }
 
-static bool
-set_usage(json_t *model, const struct model_usage *usage)
-{
-    return set(model, "input_tokens", count_or_null(usage->input_tokens)) &&
-           set(model, "output_tokens", count_or_null(usage->output_tokens)) &&
-           set(model, "thought_tokens", count_or_null(usage->thought_tokens)) &&
-           set(model, "cached_tokens", count_or_null(usage->cached_tokens)) &&
-           set(model, "total_tokens", count_or_null(usage->total_tokens));
-}
-
 /* Each request that went out, in their order. */
-static json_t *
-attempt_facts(const struct model_answer *answer)
+static void
+attempt_log(struct jsonw *facts, const struct model_answer *answer)
 {
-    json_t *attempts = json_array();
-    bool complete = true;
-
-    for (int i = 0; i < answer->attempts && complete; i++) {
+    jsonw_array(facts, "attempt_log");
+    for (int i = 0; i < answer->attempts; i++) {
         const struct model_attempt *attempt = &answer->attempt_log[i];
-        json_t *fact = json_object();
 
-        complete =
-            set(fact, "model", json_string(attempt->model)) &&
-            set(fact, "error_class", text_or_null(attempt->error_class)) &&
-            set(fact, "http_status", status_or_null(attempt->http_status)) &&
-            set(fact, "wait_ms", json_integer(attempt->wait_ms)) &&
-            set(fact, "took_ms", json_integer(attempt->took_ms));
-        complete = json_array_append_new(attempts, fact) == 0 && complete;
+        jsonw_object(facts, NULL);
+        text_or_null(facts, "error_class", attempt->error_class);
+        status_or_null(facts, "http_status", attempt->http_status);
+        jsonw_string(facts, "model", attempt->model);
+        jsonw_int(facts, "took_ms", attempt->took_ms);
+        jsonw_int(facts, "wait_ms", attempt->wait_ms);
+        jsonw_end_object(facts);
     }
-    return finish(attempts, complete);
+    jsonw_end_array(facts);
 }
 
-static bool
-set_outcome(json_t *model, const struct run *run, enum model_role role)
+static void
+model_facts(struct jsonw *facts, const struct run *run, enum model_role role)
 {
     const struct model_answer *answer = &run->facts.answer[role];
-
-    return set(model, "outcome", json_string(outcome_name(run, role))) &&
-           set(model, "cancelled",
-               run->turn.cancelled[role] == TURN_NOT_CANCELLED
-                   ? json_null()
-                   : json_string(
-                         turn_cancel_name(run->turn.cancelled[role]))) &&
-           set(model, "code",
-               text_or_null(vocab_failure_code(role, answer->outcome))) &&
-           set(model, "error_class", text_or_null(answer->error_class)) &&
-           set(model, "finish_reason", text_or_null(answer->finish_reason)) &&
-           set(model, "http_status", status_or_null(answer->http_status)) &&
-           set(model, "attempts", json_integer(answer->attempts)) &&
-           set(model, "attempt_log", attempt_facts(answer)) &&
-           set(model, "fallback", json_boolean(answer->fallback)) &&
-           set(model, "rerouted", json_boolean(answer->rerouted)) &&
-           set(model, "transport_unclean",
-               json_boolean(answer->transport_unclean));
-}
-
-static json_t *
-model_facts(const struct run *run, enum model_role role)
-{
-    const struct model_answer *answer = &run->facts.answer[role];
+    const struct model_usage *usage = &answer->usage;
+    const enum turn_cancel cancelled = run->turn.cancelled[role];
     const bool answered = model_outcome_is_answer(answer->outcome);
-    json_t *model = json_object();
+    const bool asked = answer->started_unix_us > 0;
 
-    return finish(
-        model,
-        set_outcome(model, run, role) && set_usage(model, &answer->usage) &&
-            set(model, "provider",
-                json_string(provider_name(role_config(run, role)->provider))) &&
-            set(model, "requested_model",
-                json_string(run->facts.requested_model[role])) &&
-            set(model, "served_model",
-                answered ? text_or_null(answer->served_model) : json_null()) &&
-            set(model, "response_id", text_or_null(answer->response_id)) &&
-            set(model, "started_at", utc(answer->started_unix_us)) &&
-            set(model, "timeout_ms", json_integer(run->timeout_ms[role])) &&
-            set(model, "first_token_ms",
-                count_or_null(answer->first_token_ms)) &&
-            set(model, "latency_ms",
-                answer->started_unix_us > 0 ? json_integer(answer->latency_ms)
-                                            : json_null()) &&
-            set(model, "sent_ms", count_or_null(answer_sent_ms(run, role))));
+    jsonw_object(facts, model_role_name(role));
+    attempt_log(facts, answer);
+    jsonw_int(facts, "attempts", answer->attempts);
+    jsonw_count(facts, "cached_tokens", usage->cached_tokens);
+    jsonw_string(facts, "cancelled",
+                 cancelled != TURN_NOT_CANCELLED ? turn_cancel_name(cancelled)
+                                                 : NULL);
+    text_or_null(facts, "code", vocab_failure_code(role, answer->outcome));
+    text_or_null(facts, "error_class", answer->error_class);
+    jsonw_bool(facts, "fallback", answer->fallback);
+    text_or_null(facts, "finish_reason", answer->finish_reason);
+    jsonw_count(facts, "first_token_ms", answer->first_token_ms);
+    status_or_null(facts, "http_status", answer->http_status);
+    jsonw_count(facts, "input_tokens", usage->input_tokens);
+    jsonw_count(facts, "latency_ms", asked ? answer->latency_ms : -1);
+    jsonw_string(facts, "outcome", outcome_name(run, role));
+    jsonw_count(facts, "output_tokens", usage->output_tokens);
+    jsonw_string(facts, "provider",
+                 provider_name(role_config(run, role)->provider));
+    jsonw_string(facts, "requested_model", run->facts.requested_model[role]);
+    jsonw_bool(facts, "rerouted", answer->rerouted);
+    text_or_null(facts, "response_id", answer->response_id);
+    jsonw_count(facts, "sent_ms", answer_sent_ms(run, role));
+    text_or_null(facts, "served_model", answered ? answer->served_model : NULL);
+    utc_or_null(facts, "started_at", answer->started_unix_us);
+    jsonw_count(facts, "thought_tokens", usage->thought_tokens);
+    jsonw_int(facts, "timeout_ms", run->timeout_ms[role]);
+    jsonw_count(facts, "total_tokens", usage->total_tokens);
+    jsonw_bool(facts, "transport_unclean", answer->transport_unclean);
+    jsonw_end_object(facts);
 }
 
-static json_t *
-sent_facts(const struct run *run)
+static void
+sent_facts(struct jsonw *facts, const struct run *run)
 {
-    json_t *sent = json_array();
-    bool complete = true;
-
-    for (size_t i = 0; i < run->frame_count && complete; i++) {
-        const struct run_frame *frame = &run->frames[i];
-        json_t *fact = json_object();
-
-        complete = set(fact, "event", json_string(frame->event)) &&
-                   set(fact, "seq", json_integer((json_int_t)frame->seq)) &&
-                   set(fact, "at_ms", json_integer(frame->at_ms));
-        complete = json_array_append_new(sent, fact) == 0 && complete;
+    jsonw_array(facts, "sent");
+    for (size_t i = 0; i < run->frame_count; i++) {
+        jsonw_object(facts, NULL);
+        jsonw_int(facts, "at_ms", run->frames[i].at_ms);
+        jsonw_string(facts, "event", run->frames[i].event);
+        jsonw_int(facts, "seq", run->frames[i].seq);
+        jsonw_end_object(facts);
     }
-    return finish(sent, complete);
+    jsonw_end_array(facts);
 }
 
-static json_t *
-client_facts(const struct run *run)
+static void
+client_facts(struct jsonw *facts, const struct run *run)
 {
     const size_t count = run->frame_count;
-    json_t *client = json_object();
 
-    return finish(
-        client,
-        set(client, "left", json_boolean(run->turn.client_left)) &&
-            set(client, "left_after_ms", count_or_null(run->left_after_ms)) &&
-            set(client, "last_seq",
-                json_integer(count > 0 ? (json_int_t)run->frames[count - 1].seq
-                                       : 0)));
+    jsonw_object(facts, "client");
+    jsonw_int(facts, "last_seq", count > 0 ? run->frames[count - 1].seq : 0);
+    jsonw_bool(facts, "left", run->turn.client_left);
+    jsonw_count(facts, "left_after_ms", run->left_after_ms);
+    jsonw_end_object(facts);
 }
 
 /* Which model came to its own end first, whatever end that was. */
-static json_t *
+static const char *
 first_done(const struct run *run)
 {
     const int first = run->turn.first;
 
-    return first == -1 ? json_null()
-                       : json_string(model_role_name((enum model_role)first));
+    return first == -1 ? NULL : model_role_name((enum model_role)first);
 }
 
-json_t *
-record_finished(const struct run *run)
+int
+record_finished(const struct run *run, struct buf *out)
 {
     const struct turn_verdict verdict = turn_verdict(&run->turn);
-    json_t *facts = json_object();
+    struct jsonw facts;
 
-    return finish(
-        facts, set_common(facts, run) &&
-                   set(facts, "status",
-                       json_string(turn_status_name(verdict.status))) &&
-                   set(facts, "salvage",
-                       json_string(turn_salvage_name(verdict.salvage))) &&
-                   set(facts, "total_ms", json_integer(run->facts.total_ms)) &&
-                   set(facts, "first", first_done(run)) &&
-                   set(facts, "client", client_facts(run)) &&
-                   set(facts, "sent", sent_facts(run)) &&
-                   set(facts, "flash", model_facts(run, MODEL_FLASH)) &&
-                   set(facts, "pro", model_facts(run, MODEL_PRO)));
+    begin(&facts, out);
+    client_facts(&facts, run);
+    jsonw_string(&facts, "first", first_done(run));
+    model_facts(&facts, run, MODEL_FLASH);
+    text_or_null(&facts, "principal", run->principal);
+    model_facts(&facts, run, MODEL_PRO);
+    jsonw_string(&facts, "salvage", turn_salvage_name(verdict.salvage));
+    sent_facts(&facts, run);
+    utc_or_null(&facts, "started_at", run->started_unix_us);
+    jsonw_string(&facts, "status", turn_status_name(verdict.status));
+    jsonw_int(&facts, "total_ms", run->facts.total_ms);
+    text_or_null(&facts, "user_id", buf_cstr(&run->user));
+    return end(&facts);
 }
 
-json_t *
-record_left(const struct run *run)
+int
+record_left(const struct run *run, struct buf *out)
 {
-    json_t *facts = json_object();
+    struct jsonw facts;
 
-    return finish(facts,
-                  set_common(facts, run) &&
-                      set(facts, "status",
-                          json_string(turn_status_name(TURN_CANCELLED))) &&
-                      set(facts, "client", client_facts(run)));
+    begin(&facts, out);
+    client_facts(&facts, run);
+    text_or_null(&facts, "principal", run->principal);
+    utc_or_null(&facts, "started_at", run->started_unix_us);
+    jsonw_string(&facts, "status", turn_status_name(TURN_CANCELLED));
+    text_or_null(&facts, "user_id", buf_cstr(&run->user));
+    return end(&facts);
 }
 
 /* ---- personal text ------------------------------------------------------- */

@@ -6,16 +6,16 @@
 
 #include <stddef.h>
 
-#include <jansson.h>
-
 #include "ask/run.h"
 #include "base/attr.h"
+#include "base/buf.h"
 #include "ledger/entry.h"
 
-/* New references, NULL when memory is short. */
-json_t *record_accepted(const struct run *run) ATTR_MUST_CHECK;
-json_t *record_finished(const struct run *run) ATTR_MUST_CHECK;
-json_t *record_left(const struct run *run) ATTR_MUST_CHECK;
+/* Append an object as canonical JSON, which is how the ledger will write it.
+ * -1 when memory is short. */
+int record_accepted(const struct run *run, struct buf *facts) ATTR_MUST_CHECK;
+int record_finished(const struct run *run, struct buf *facts) ATTR_MUST_CHECK;
+int record_left(const struct run *run, struct buf *facts) ATTR_MUST_CHECK;
 
 /* The personal text that belongs to each; borrowed from the run.  Returns how
  * many parts were filled. */

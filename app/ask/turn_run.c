@@ -57,12 +57,13 @@ master_says_hurry(const struct drive *drive)
 
 /* ---- the record ---------------------------------------------------------- */
 
-static json_t *
-facts_of(const struct run *run, enum entry_kind kind)
+static int
+write_facts(const struct run *run, enum entry_kind kind, struct buf *facts)
 {
     if (kind == ENTRY_ACCEPTED)
-        return record_accepted(run);
-    return kind == ENTRY_FINISHED ? record_finished(run) : record_left(run);
+        return record_accepted(run, facts);
+    return kind == ENTRY_FINISHED ? record_finished(run, facts)
+                                  : record_left(run, facts);
 }
 
 static size_t
@@ -79,20 +80,21 @@ submit(struct drive *drive, enum entry_kind kind, int64_t deadline_mono_ms,
        struct err *err)
 {
     const struct run *run = drive->run;
-    struct entry_content parts[ENTRY_MAX_PARTS];
-    json_t *facts = facts_of(run, kind);
-    const struct entry_record record = { .kind = kind,
-                                         .run_id = run->id,
-                                         .facts = facts,
-                                         .parts = parts,
-                                         .part_count =
-                                             parts_of(run, kind, parts) };
+    struct frame_record record = { .kind = kind, .run_id = run->id };
+    struct buf facts;
     int result;
 
-    if (facts == NULL)
-        return err_set(err, ERR_NOMEM, "record");
-    result = clerk_submit(drive->tools->clerk, &record, deadline_mono_ms, err);
-    json_decref(facts);
+    buf_init(&facts, FRAME_MAX_FACTS_BYTES);
+    result = write_facts(run, kind, &facts);
+    if (result == -1)
+        err_set(err, ERR_NOMEM, "record");
+    record.facts = facts.bytes;
+    record.facts_len = facts.len;
+    record.part_count = parts_of(run, kind, record.parts);
+    if (result == 0)
+        result =
+            clerk_submit(drive->tools->clerk, &record, deadline_mono_ms, err);
+    buf_close(&facts);
     return result;
 }
 

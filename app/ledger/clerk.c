@@ -17,7 +17,6 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "ledger/frame.h"
 #include "sys/fd.h"
 #include "sys/sock.h"
 
@@ -273,10 +272,10 @@ receive(struct clerk *clerk)
 /* ---- the caller's side ------------------------------------------------- */
 
 int
-clerk_submit(struct clerk *clerk, const struct entry_record *record,
+clerk_submit(struct clerk *clerk, const struct frame_record *record,
              int64_t deadline_mono_ms, struct err *err)
 {
-    struct entry_record submitted = *record;
+    struct frame_record submitted = *record;
 
     if (clerk->state == CLERK_WAITING)
         return err_set(err, ERR_INVALID, "a record is still on its way");

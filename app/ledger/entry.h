@@ -64,15 +64,13 @@ struct entry_content {
     bool cleaned; /* something in it had to become U+FFFD or a placeholder */
 };
 
-/* What the writer of a record wants written.  Borrowed by whoever is handed
- * it. */
+/* What the logbook is to write.  Borrowed by whoever is handed it. */
 struct entry_record {
-    enum entry_kind kind; /* from a worker: accepted, finished, left, admin */
+    enum entry_kind kind;
     struct uuid run_id;
     const json_t *facts; /* an object; members as listed in docs/LEDGER.md */
     const struct entry_content *parts;
     size_t part_count;
-    int64_t submitted_mono_ms; /* set by the clerk */
 };
 
 enum entry_state {

@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "text/json.h"
-
 #define FRAME_VERSION 1
 
 /* ---- taking bytes apart ------------------------------------------------ */
@@ -306,7 +304,7 @@ put_subject(struct writer *writer, enum entry_kind kind,
 }
 
 static void
-put_parts(struct writer *writer, const struct entry_record *record)
+put_parts(struct writer *writer, const struct frame_record *record)
 {
     for (size_t i = 0; i < record->part_count; i++) {
         const struct entry_content *content = &record->parts[i];
@@ -323,27 +321,22 @@ put_parts(struct writer *writer, const struct entry_record *record)
 }
 
 int
-frame_append_record(struct buf *out, const struct entry_record *record,
+frame_append_record(struct buf *out, const struct frame_record *record,
                     struct err *err)
 {
     struct writer writer;
-    struct buf facts;
-    int result = -1;
 
     assert(record->part_count <= ENTRY_MAX_PARTS);
-    buf_init(&facts, FRAME_MAX_FACTS_BYTES);
-    if (json_write_canonical(record->facts, &facts, err) == 0) {
-        writer = begin_frame(out, FRAME_RECORD);
-        put_subject(&writer, record->kind, &record->run_id);
-        put_uint(&writer, (uint64_t)record->submitted_mono_ms, 8);
-        put_uint(&writer, record->part_count, 1);
-        put_uint(&writer, facts.len, 4);
-        put(&writer, facts.bytes, facts.len);
-        put_parts(&writer, record);
-        result = end_frame(&writer, err);
-    }
-    buf_close(&facts);
-    return result;
+    if (record->facts_len > FRAME_MAX_FACTS_BYTES)
+        return err_set(err, ERR_LIMIT, "facts would be above the maximum");
+    writer = begin_frame(out, FRAME_RECORD);
+    put_subject(&writer, record->kind, &record->run_id);
+    put_uint(&writer, (uint64_t)record->submitted_mono_ms, 8);
+    put_uint(&writer, record->part_count, 1);
+    put_uint(&writer, record->facts_len, 4);
+    put(&writer, record->facts, record->facts_len);
+    put_parts(&writer, record);
+    return end_frame(&writer, err);
 }
 
 int

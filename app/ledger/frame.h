@@ -57,12 +57,14 @@ struct frame {
     size_t whole_len; /* with the header: what to consume */
 };
 
-/* A record as it came over the wire; borrowed from the frame. */
+/* A record as it goes over the wire.  What it points to is borrowed: by the
+ * clerk from its caller, by who reads a frame from the frame. */
 struct frame_record {
-    enum entry_kind kind;
+    enum entry_kind kind; /* from a worker: accepted, finished, left, admin */
     struct uuid run_id;
     int64_t submitted_mono_ms; /* by the host's clock, which all share */
-    const char *facts;         /* JSON text, not parsed yet */
+    const char *facts; /* the text of an object, not looked at here; members
+                        * as listed in docs/LEDGER.md */
     size_t facts_len;
     struct entry_content parts[ENTRY_MAX_PARTS];
     size_t part_count;
@@ -90,10 +92,10 @@ int frame_read_open_run(const struct frame *frame, struct uuid *run_id,
 int frame_read_answer(const struct frame *frame, struct frame_answer *answer,
                       struct err *err) ATTR_MUST_CHECK;
 
-/* ---- writing: -1 on ERR_LIMIT, ERR_NOMEM; facts may be ERR_INVALID.  After a
- * failure out holds half a frame and is of no further use ---- */
+/* ---- writing: -1 on ERR_LIMIT, ERR_NOMEM.  After a failure out holds half a
+ * frame and is of no further use ---- */
 
-int frame_append_record(struct buf *out, const struct entry_record *record,
+int frame_append_record(struct buf *out, const struct frame_record *record,
                         struct err *err) ATTR_MUST_CHECK;
 int frame_append_open_run(struct buf *out, const struct uuid *run_id,
                           struct err *err) ATTR_MUST_CHECK;

@@ -134,7 +134,7 @@ __wrap_model_call_free(struct model_call *call)
 /* ---- the scribe ---------------------------------------------------------- */
 
 int
-clerk_submit(struct clerk *to, const struct entry_record *record,
+clerk_submit(struct clerk *to, const struct frame_record *record,
              int64_t deadline_mono_ms, struct err *err)
 {
     const enum entry_kind kind = record->kind;
@@ -143,7 +143,8 @@ clerk_submit(struct clerk *to, const struct entry_record *record,
     assert_int_not_equal(to->state, CLERK_WAITING);
     assert_memory_equal(&record->run_id, &world.run.id, sizeof(world.run.id));
     assert_null(world.facts[kind]);
-    world.facts[kind] = json_deep_copy(record->facts);
+    world.facts[kind] = json_loadb(record->facts, record->facts_len, 0, NULL);
+    assert_non_null(world.facts[kind]);
     to->state = CLERK_IDLE;
     if (world_script->scribe[kind].answer == WORLD_UNWRITABLE)
         return err_set(err, ERR_LIMIT, "too large");

@@ -21,12 +21,12 @@
 #include "sys/sock.h"
 
 #define WAIT_MS 5000
+#define FACTS   "{\"n\":1}"
 
 static char folder[64], path[96];
 static int listen_fd, scribe_fd;
 static struct clerk *clerk;
 static struct buf in;
-static json_t *facts;
 
 static const struct uuid run_a = { { 0xa } }, run_b = { { 0xb } };
 
@@ -49,9 +49,8 @@ set_up(void **state)
     snprintf(path, sizeof(path), "%s/s", folder);
     listen_again();
     buf_init(&in, 2 * FRAME_MAX_BYTES);
-    facts = json_pack("{s:i}", "n", 1);
     clerk = clerk_new(path, NULL);
-    return clerk != NULL && facts != NULL ? 0 : -1;
+    return clerk != NULL ? 0 : -1;
 }
 
 static int
@@ -59,7 +58,6 @@ tear_down(void **state)
 {
     (void)state;
     clerk_free(clerk);
-    json_decref(facts);
     buf_close(&in);
     fd_close(&scribe_fd);
     fd_close(&listen_fd);
@@ -175,9 +173,10 @@ static void
 submit_until(enum entry_kind kind, const struct uuid *run_id,
              int64_t deadline_mono_ms)
 {
-    const struct entry_record record = { .kind = kind,
+    const struct frame_record record = { .kind = kind,
                                          .run_id = *run_id,
-                                         .facts = facts };
+                                         .facts = FACTS,
+                                         .facts_len = strlen(FACTS) };
 
     assert_int_equal(clerk_submit(clerk, &record, deadline_mono_ms, NULL), 0);
     assert_int_equal(clerk_state(clerk), CLERK_WAITING);
@@ -444,14 +443,14 @@ test_a_large_record_goes_out_in_pieces(void **state)
 {
     const size_t len = 8u << 20;
     char *text = malloc(len);
-    const struct entry_content part = { .part = ENTRY_PART_PRO,
-                                        .bytes = text,
-                                        .len = len };
-    const struct entry_record record = { .kind = ENTRY_FINISHED,
-                                         .run_id = run_a,
-                                         .facts = facts,
-                                         .parts = &part,
-                                         .part_count = 1 };
+    const struct frame_record record = {
+        .kind = ENTRY_FINISHED,
+        .run_id = run_a,
+        .facts = FACTS,
+        .facts_len = strlen(FACTS),
+        .parts = { { .part = ENTRY_PART_PRO, .bytes = text, .len = len } },
+        .part_count = 1
+    };
     struct frame_record read;
     struct frame frame;
 
@@ -472,19 +471,19 @@ test_a_large_record_goes_out_in_pieces(void **state)
 static void
 test_what_cannot_be_sent_is_refused_at_once(void **state)
 {
-    struct entry_content part = { .part = ENTRY_PART_PRO,
-                                  .len = FRAME_MAX_BYTES };
-    char *text = calloc(1, part.len);
-    struct entry_record record = { .kind = ENTRY_FINISHED,
+    char *text = calloc(1, FRAME_MAX_BYTES);
+    struct frame_record record = { .kind = ENTRY_FINISHED,
                                    .run_id = run_a,
-                                   .facts = facts,
-                                   .parts = &part,
+                                   .facts = FACTS,
+                                   .facts_len = strlen(FACTS),
+                                   .parts = { { .part = ENTRY_PART_PRO,
+                                                .bytes = text,
+                                                .len = FRAME_MAX_BYTES } },
                                    .part_count = 1 };
     struct err err = { 0 };
 
     (void)state;
     assert_non_null(text);
-    part.bytes = text;
     assert_int_equal(
         clerk_submit(clerk, &record, clock_mono_ms() + WAIT_MS, &err), -1);
     assert_int_equal(err.kind, ERR_LIMIT);

@@ -18,12 +18,14 @@
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "text/json.h"
 
 #define STARTED_UNIX_US INT64_C(1767225600123456)
 #define STARTED_TEXT    "\"2026-01-01T00:00:00.123456Z\""
 
-#define AGE_MS    5000
-#define MAX_FACTS 24
+#define AGE_MS          5000
+#define MAX_FACTS       24
+#define MAX_FACTS_BYTES 8192
 
 /* ---- members and their types --------------------------------------------- */
 
@@ -213,6 +215,26 @@ run_unmake(struct run *run)
     buf_close(&run->query);
     buf_close(&run->context);
     buf_close(&run->user);
+}
+
+/* The facts that write appends, which are canonical. */
+static json_t *
+facts_of(const struct run *run,
+         int (*write)(const struct run *run, struct buf *facts))
+{
+    struct buf text, canonical;
+    json_t *facts;
+
+    buf_init(&text, MAX_FACTS_BYTES);
+    buf_init(&canonical, MAX_FACTS_BYTES);
+    assert_int_equal(write(run, &text), 0);
+    facts = json_parse(text.bytes, text.len, 8, NULL);
+    assert_non_null(facts);
+    assert_int_equal(json_write_canonical(facts, &canonical, NULL), 0);
+    assert_string_equal(text.bytes, canonical.bytes);
+    buf_close(&canonical);
+    buf_close(&text);
+    return facts;
 }
 
 /* "flash.outcome" or "status". */
@@ -407,8 +429,7 @@ test_finished_tells_how_it_went(void **state)
         size_t wrong = 0;
 
         run_make(&run, &cases[i]);
-        facts = record_finished(&run);
-        assert_non_null(facts);
+        facts = facts_of(&run, record_finished);
         assert_finished_members(facts);
         for (const struct fact *fact = cases[i].facts; fact->path != NULL;
              fact++)
@@ -420,6 +441,22 @@ test_finished_tells_how_it_went(void **state)
         run_unmake(&run);
     }
     assert_int_equal(bad, 0);
+}
+
+static void
+test_facts_that_have_no_room_are_an_error(void **state)
+{
+    struct run run;
+    struct buf facts;
+
+    (void)state;
+    run_make(&run, &cases[0]);
+    buf_init(&facts, 100);
+    assert_int_equal(record_accepted(&run, &facts), -1);
+    assert_int_equal(record_finished(&run, &facts), -1);
+    assert_int_equal(record_left(&run, &facts), -1);
+    buf_close(&facts);
+    run_unmake(&run);
 }
 
 static void
@@ -448,7 +485,7 @@ test_total_ms_is_what_done_says(void **state)
     (void)state;
     run_make(&run, &cases[0]);
     run.facts.total_ms = AGE_MS;
-    facts = record_finished(&run);
+    facts = facts_of(&run, record_finished);
     assert_true(says(facts, &(struct fact){ "total_ms", "5000" }));
     json_decref(facts);
     run_unmake(&run);
@@ -466,7 +503,7 @@ test_which_model_was_first_is_told(void **state)
 
         run_make(&run, &cases[0]);
         run.turn.first = first;
-        facts = record_finished(&run);
+        facts = facts_of(&run, record_finished);
         assert_true(says(facts, &(struct fact){ "first", told[first + 1] }));
         json_decref(facts);
         run_unmake(&run);
@@ -491,7 +528,7 @@ test_accepted_tells_who_asks_whom(void **state)
     (void)state;
     run_make(&run, &cases[0]);
     assert_int_equal(buf_append_str(&run.user, "u-1"), BUF_OK);
-    facts = record_accepted(&run);
+    facts = facts_of(&run, record_accepted);
     ASSERT_MEMBERS(facts, accepted_members);
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         assert_true(says(facts, &wanted[i]));
@@ -509,7 +546,7 @@ test_a_key_is_told_as_hashes(void **state)
 
     (void)state;
     run_make(&run, &cases[0]);
-    facts = record_accepted(&run);
+    facts = facts_of(&run, record_accepted);
     assert_true(says(facts, &(struct fact){ "idempotency_key", "null" }));
     assert_true(says(facts, &(struct fact){ "request_hash", "null" }));
     assert_true(says(facts, &(struct fact){ "on_disconnect", "\"cancel\"" }));
@@ -517,7 +554,7 @@ test_a_key_is_told_as_hashes(void **state)
     run.request.outlives_client = true;
     strcpy(run.idempotency.key, "k");
     strcpy(run.idempotency.request, "r");
-    facts = record_accepted(&run);
+    facts = facts_of(&run, record_accepted);
     assert_true(says(facts, &(struct fact){ "idempotency_key", "\"k\"" }));
     assert_true(says(facts, &(struct fact){ "request_hash", "\"r\"" }));
     assert_true(says(facts, &(struct fact){ "on_disconnect", "\"continue\"" }));
@@ -544,7 +581,7 @@ test_providers_are_named_as_in_the_configuration(void **state)
         json_t *facts;
 
         other.pro.provider = (int)i;
-        facts = record_accepted(&run);
+        facts = facts_of(&run, record_accepted);
         assert_true(says(facts, &wanted[i]));
         json_decref(facts);
     }
@@ -562,9 +599,9 @@ test_who_is_not_known_is_null(void **state)
     (void)state;
     run_make(&run, &cases[0]);
     run.principal = NULL;
-    facts[0] = record_accepted(&run);
-    facts[1] = record_finished(&run);
-    facts[2] = record_left(&run);
+    facts[0] = facts_of(&run, record_accepted);
+    facts[1] = facts_of(&run, record_finished);
+    facts[2] = facts_of(&run, record_left);
     for (size_t i = 0; i < ARRAY_LEN(facts); i++) {
         for (size_t j = 0; j < ARRAY_LEN(wanted); j++)
             assert_true(says(facts[i], &wanted[j]));
@@ -589,7 +626,7 @@ test_left_says_cancelled_and_how_far_the_client_got(void **state)
     run_make(&run, &cases[0]);
     run.turn.client_left = true;
     run.left_after_ms = 905;
-    facts = record_left(&run);
+    facts = facts_of(&run, record_left);
     ASSERT_MEMBERS(facts, left_members);
     ASSERT_MEMBERS(json_object_get(facts, "client"), client_members);
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
@@ -625,6 +662,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finished_tells_how_it_went),
+        cmocka_unit_test(test_facts_that_have_no_room_are_an_error),
         cmocka_unit_test(test_what_arrived_is_kept_whole_or_as_a_part),
         cmocka_unit_test(test_total_ms_is_what_done_says),
         cmocka_unit_test(test_which_model_was_first_is_told),

@@ -128,6 +128,20 @@ cut(struct told *told, const struct course *course, int done)
 }
 
 static json_t *
+body_of(const struct run *run,
+        int (*write)(const struct run *run, struct buf *facts))
+{
+    struct buf facts;
+    json_t *body;
+
+    buf_init(&facts, MAX_BYTES);
+    assert_int_equal(write(run, &facts), 0);
+    body = json_loadb(facts.bytes, facts.len, 0, NULL);
+    buf_close(&facts);
+    return body;
+}
+
+static json_t *
 entry_of(const char *kind, int64_t idx, json_t *body)
 {
     char leaf[2 * ENTRY_HASH_LEN + 1];
@@ -194,10 +208,11 @@ tell(struct told *told, const struct course *course)
     end_model(told, course,
               course->first == MODEL_PRO ? MODEL_FLASH : MODEL_PRO);
     assert_int_equal(run->turn.phase, TURN_RECORDING);
-    told->record = json_pack("{s:s, s:[o, o], s:o}", "id", RUN_ID, "entries",
-                             entry_of("accepted", 0, record_accepted(run)),
-                             entry_of("finished", 1, record_finished(run)),
-                             "content", content_of(run));
+    told->record =
+        json_pack("{s:s, s:[o, o], s:o}", "id", RUN_ID, "entries",
+                  entry_of("accepted", 0, body_of(run, record_accepted)),
+                  entry_of("finished", 1, body_of(run, record_finished)),
+                  "content", content_of(run));
     assert_non_null(told->record);
     step(told, &(struct turn_fact){ .kind = TURN_RECORDED });
     assert_int_equal(run->turn.phase, TURN_OVER);

@@ -31,6 +31,7 @@
 #include "prefork/board.h"
 #include "prefork/child.h"
 #include "support/scratch.h"
+#include "support/spoken.h"
 #include "sys/counters.h"
 #include "sys/fd.h"
 #include "sys/file.h"
@@ -376,7 +377,7 @@ submit_until(struct clerk *clerk, const struct entry_record *about,
     struct err err = { 0 };
 
     record.facts = facts;
-    if (clerk_submit(clerk, &record, deadline_mono_ms, &err) == -1)
+    if (spoken_submit(clerk, &record, deadline_mono_ms, &err) == -1)
         fail_msg("%s", err.text);
     json_decref(facts);
 }
@@ -539,7 +540,7 @@ submit_keyed(struct clerk *clerk, const struct uuid *run_id, char key,
     memset(request_hash, request, ENTRY_HASH_HEX_LEN);
     json_object_set_new(facts, "idempotency_key", json_string(key_hash));
     json_object_set_new(facts, "request_hash", json_string(request_hash));
-    if (clerk_submit(clerk, &record, clock_mono_ms() + WAIT_MS, &err) == -1)
+    if (spoken_submit(clerk, &record, clock_mono_ms() + WAIT_MS, &err) == -1)
         fail_msg("%s", err.text);
     json_decref(facts);
 }
@@ -1081,7 +1082,7 @@ test_a_frame_that_comes_byte_by_byte_is_understood(void **state)
 
     (void)state;
     buf_init(&frame, FRAME_MAX_BYTES);
-    assert_int_equal(frame_append_record(&frame, &record_of, NULL), 0);
+    assert_int_equal(spoken_append(&frame, &record_of, NULL), 0);
     for (size_t i = 0; i < frame.len; i++)
         assert_int_equal(send(fd, frame.bytes + i, 1, MSG_NOSIGNAL), 1);
     wait_for_kind(&record_of.run_id, "accepted");
@@ -1104,7 +1105,7 @@ test_frames_that_come_at_once_are_all_understood(void **state)
         records[i] = (struct entry_record){ .kind = ENTRY_ACCEPTED,
                                             .run_id = new_run(),
                                             .facts = facts };
-        assert_int_equal(frame_append_record(&frames, &records[i], NULL), 0);
+        assert_int_equal(spoken_append(&frames, &records[i], NULL), 0);
     }
     assert_int_equal(send(fd, frames.bytes, frames.len, MSG_NOSIGNAL),
                      frames.len);
@@ -1130,7 +1131,7 @@ test_a_whole_run_that_comes_at_once_is_written_in_order(void **state)
                                                 .run_id = run_id,
                                                 .facts = facts };
 
-        assert_int_equal(frame_append_record(&frames, &record_of, NULL), 0);
+        assert_int_equal(spoken_append(&frames, &record_of, NULL), 0);
         json_decref(facts);
     }
     assert_int_equal(send(fd, frames.bytes, frames.len, MSG_NOSIGNAL),
@@ -1170,7 +1171,7 @@ test_a_left_record_with_another_status_or_a_text_is_refused(void **state)
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         const int64_t deadline = clock_mono_ms() + WAIT_MS;
 
-        assert_int_equal(clerk_submit(clerk, &bad[i], deadline, NULL), 0);
+        assert_int_equal(spoken_submit(clerk, &bad[i], deadline, NULL), 0);
         pump(&clerk, 1);
         assert_int_equal(clerk_state(clerk), CLERK_REFUSED);
     }
@@ -1237,7 +1238,7 @@ test_facts_that_are_no_entry_are_refused(void **state)
                                           .facts = bad[i] };
         const int64_t deadline = clock_mono_ms() + WAIT_MS;
 
-        if (clerk_submit(clerk, &record_of, deadline, NULL) == 0) {
+        if (spoken_submit(clerk, &record_of, deadline, NULL) == 0) {
             pump(&clerk, 1);
             if (clerk_state(clerk) != CLERK_REFUSED)
                 fail_msg("facts %zu were not refused", i);
