@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+
 #define FIRST_CAPACITY 256
 
 void
@@ -27,9 +29,8 @@ buf_close(struct buf *buf)
     buf->capacity = 0;
 }
 
-/* Room for len more bytes and the NUL. */
 static enum buf_status
-make_room(struct buf *buf, size_t len)
+grow(struct buf *buf, size_t len)
 {
     size_t capacity = buf->capacity;
     char *bytes;
@@ -37,8 +38,6 @@ make_room(struct buf *buf, size_t len)
     assert(buf->max_bytes > 0);
     if (len > buf->max_bytes - buf->len)
         return BUF_FULL;
-    if (buf->len + len < capacity)
-        return BUF_OK;
     if (capacity == 0)
         capacity = FIRST_CAPACITY;
     while (capacity <= buf->len + len)
@@ -51,6 +50,14 @@ make_room(struct buf *buf, size_t len)
     buf->bytes = bytes;
     buf->capacity = capacity;
     return BUF_OK;
+}
+
+/* Room for len more bytes and the NUL.  A capacity is never above the maximum
+ * and its NUL. */
+static inline enum buf_status
+make_room(struct buf *buf, size_t len)
+{
+    return len < buf->capacity - buf->len ? BUF_OK : grow(buf, len);
 }
 
 enum buf_status
@@ -70,6 +77,14 @@ enum buf_status
 buf_append_str(struct buf *buf, const char *text)
 {
     return buf_append(buf, text, strlen(text));
+}
+
+enum buf_status
+buf_append_int(struct buf *buf, int64_t value)
+{
+    char text[STR_INT_SIZE];
+
+    return buf_append(buf, text, str_from_int(value, text));
 }
 
 /* Most texts fit into the room there is, and are then made once. */

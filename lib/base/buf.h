@@ -13,6 +13,7 @@
 #define BASE_BUF_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 
@@ -37,6 +38,7 @@ enum buf_status buf_append(struct buf *buf, const void *bytes,
                            size_t len) ATTR_MUST_CHECK;
 enum buf_status buf_append_str(struct buf *buf,
                                const char *text) ATTR_MUST_CHECK;
+enum buf_status buf_append_int(struct buf *buf, int64_t value) ATTR_MUST_CHECK;
 enum buf_status buf_printf(struct buf *buf, const char *fmt, ...)
     ATTR_PRINTF(2, 3) ATTR_MUST_CHECK;
 

@@ -2,7 +2,6 @@
 #include "base/clock.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <time.h>
 
 static int64_t
@@ -42,15 +41,29 @@ clock_left_ms(int64_t deadline_mono_ms)
     return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }
 
+/* Writes the last digits of value, and what follows them. */
+static char *
+put_digits(char *at, unsigned value, int count, char after)
+{
+    for (int i = count - 1; i >= 0; i--, value /= 10)
+        at[i] = (char)('0' + value % 10);
+    at[count] = after;
+    return at + count + 1;
+}
+
 void
 clock_format_utc(int64_t unix_us, char text[CLOCK_UTC_LEN])
 {
     const time_t seconds = (time_t)(unix_us / 1000000);
     struct tm tm;
-    size_t len;
 
     gmtime_r(&seconds, &tm);
-    len = strftime(text, CLOCK_UTC_LEN, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + len, CLOCK_UTC_LEN - len, ".%06uZ",
-             (unsigned)(unix_us % 1000000));
+    text = put_digits(text, (unsigned)tm.tm_year + 1900, 4, '-');
+    text = put_digits(text, (unsigned)tm.tm_mon + 1, 2, '-');
+    text = put_digits(text, (unsigned)tm.tm_mday, 2, 'T');
+    text = put_digits(text, (unsigned)tm.tm_hour, 2, ':');
+    text = put_digits(text, (unsigned)tm.tm_min, 2, ':');
+    text = put_digits(text, (unsigned)tm.tm_sec, 2, '.');
+    text = put_digits(text, (unsigned)(unix_us % 1000000), 6, 'Z');
+    *text = '\0';
 }

@@ -24,6 +24,23 @@ str_to_int(const char *text, int64_t min, int64_t max, int64_t *value)
     return 0;
 }
 
+size_t
+str_from_int(int64_t value, char text[STR_INT_SIZE])
+{
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    char *end = text + STR_INT_SIZE - 1;
+    char *at = end;
+
+    do
+        *--at = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (value < 0)
+        *--at = '-';
+    memmove(text, at, (size_t)(end - at));
+    text[end - at] = '\0';
+    return (size_t)(end - at);
+}
+
 int
 str_to_ms(const char *text, int64_t min_ms, int64_t max_ms, int64_t *value_ms)
 {

@@ -1,5 +1,5 @@
 /*
- * str - text to numbers with bounds, and back to hex and base64.
+ * str - text to numbers with bounds, and numbers and bytes to text.
  *
  * Garbage never becomes 0: every parser reads the whole text or fails.
  */
@@ -15,6 +15,11 @@
 /* Decimal integer within [min, max].  0, or -1 and *value untouched. */
 int str_to_int(const char *text, int64_t min, int64_t max,
                int64_t *value) ATTR_MUST_CHECK;
+
+/* The other way: decimal digits and a NUL.  Returns how many characters, without
+ * the NUL. */
+#define STR_INT_SIZE sizeof("-9223372036854775808")
+size_t str_from_int(int64_t value, char text[STR_INT_SIZE]);
 
 /* Decimal seconds such as "5", "0.25" or "45.837906927" as milliseconds,
  * rounded up, within [min_ms, max_ms].  No sign, no exponent. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "sys/fd.h"
 
 #define LINE_BYTES  4096 /* PIPE_BUF: larger writes to a pipe may interleave */
@@ -164,34 +165,44 @@ add_escaped(struct line *line, const char *text, size_t max_len)
 }
 
 /* For what is short by construction. */
-static void ATTR_PRINTF(2, 3) add(struct line *line, const char *fmt, ...)
+static void
+add(struct line *line, const char *text)
 {
-    va_list args;
-
-    va_start(args, fmt);
-    line->len += (size_t)vsnprintf(line->bytes + line->len,
-                                   sizeof(line->bytes) - line->len, fmt, args);
-    va_end(args);
+    add_bytes(line, text, strlen(text));
 }
 
 static void
 add_name(struct line *line, const char *key, const char *name)
 {
-    add(line, ",\"%s\":\"", key);
+    add(line, ",\"");
+    add(line, key);
+    add(line, "\":\"");
     add_escaped(line, name, line->len + NAME_BYTES);
     add(line, "\"");
 }
 
 static void
+add_number(struct line *line, const char *key, int64_t value)
+{
+    char text[STR_INT_SIZE];
+
+    str_from_int(value, text);
+    add(line, ",\"");
+    add(line, key);
+    add(line, "\":");
+    add(line, text);
+}
+
+static void
 add_who(struct line *line)
 {
-    add(line, ",\"pid\":%d", (int)getpid());
+    add_number(line, "pid", getpid());
     if (state.role != NULL)
         add_name(line, "role", state.role);
     if (state.slot != -1)
-        add(line, ",\"slot\":%d", state.slot);
+        add_number(line, "slot", state.slot);
     if (state.role != NULL)
-        add(line, ",\"generation\":%u", state.generation);
+        add_number(line, "generation", state.generation);
     if (state.run_id[0] != '\0')
         add_name(line, "run_id", state.run_id);
 }
@@ -243,7 +254,10 @@ log_write(enum log_level level, const char *event, const char *fmt, ...)
     va_end(args);
 
     clock_format_utc(clock_unix_us(), now);
-    add(&line, "{\"ts\":\"%s\",\"level\":\"%s\"", now, level_name(level));
+    add(&line, "{\"ts\":\"");
+    add(&line, now);
+    add(&line, "\"");
+    add_name(&line, "level", level_name(level));
     add_name(&line, "event", event);
     add_who(&line);
     add_message(&line, message);

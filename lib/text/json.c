@@ -9,6 +9,49 @@
 #define ESCAPE_LEN  6              /* of \uXXXX */
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
+/* ---- inside strings ------------------------------------------------------ */
+
+#define ALL_BYTES(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Whether some byte of the word is below least, which is 0x80 at most: taking
+ * it away borrows then, and only then, from a highest bit that was not set. */
+static bool
+has_byte_below(uint64_t word, uint64_t least)
+{
+    return ((word - ALL_BYTES(least)) & ~word & ALL_BYTES(0x80)) != 0;
+}
+
+static bool
+has_byte(uint64_t word, unsigned char byte)
+{
+    return has_byte_below(word ^ ALL_BYTES(byte), 1);
+}
+
+static bool
+is_plain(char byte)
+{
+    return (unsigned char)byte >= 0x20 && byte != '"' && byte != '\\';
+}
+
+/* How much of it stands for itself in a string; eight bytes at a time, for
+ * answers are long and mostly plain. */
+static size_t
+plain_length(const char *bytes, size_t len)
+{
+    uint64_t word;
+    size_t i = 0;
+
+    for (; len - i >= sizeof(word); i += sizeof(word)) {
+        memcpy(&word, bytes + i, sizeof(word));
+        if (has_byte_below(word, 0x20) || has_byte(word, '"') ||
+            has_byte(word, '\\'))
+            break;
+    }
+    while (i < len && is_plain(bytes[i]))
+        i++;
+    return i;
+}
+
 /* ---- parsing ------------------------------------------------------------ */
 
 /* Counted before Jansson looks, whose own limit cannot be chosen. */
@@ -19,6 +62,10 @@ is_deeper_than(const char *bytes, size_t len, size_t max_depth)
     size_t depth = 0;
 
     for (size_t i = 0; i < len; i++) {
+        if (in_string)
+            i += plain_length(bytes + i, len - i);
+        if (i == len)
+            break;
         if (bytes[i] == '"')
             in_string = !in_string;
         else if (in_string && bytes[i] == '\\')
@@ -302,17 +349,6 @@ append_escape(struct buf *out, char byte)
     return buf_printf(out, "\\%c", letters[found - special]);
 }
 
-static size_t
-plain_length(const char *bytes, size_t len)
-{
-    size_t i = 0;
-
-    while (i < len && (unsigned char)bytes[i] >= 0x20 && bytes[i] != '"' &&
-           bytes[i] != '\\')
-        i++;
-    return i;
-}
-
 static enum buf_status
 append_escaped(struct buf *out, const char *bytes, size_t len)
 {
@@ -450,8 +486,7 @@ append_value(struct buf *out, const json_t *value)
         return json_append_string(out, json_string_value(value),
                                   json_string_length(value));
     case JSON_INTEGER:
-        return buf_printf(out, "%" JSON_INTEGER_FORMAT,
-                          json_integer_value(value));
+        return buf_append_int(out, json_integer_value(value));
     case JSON_TRUE:
         return buf_append_str(out, "true");
     case JSON_FALSE:

@@ -1,7 +1,6 @@
 /* jsonw.c - see jsonw.h. */
 #include "text/jsonw.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "text/json.h"
@@ -29,14 +28,24 @@ put(struct jsonw *writer, const char *text)
 static void
 lead(struct jsonw *writer, const char *name)
 {
-    if (writer->needs_comma)
-        put(writer, ",");
-    writer->needs_comma = true;
-    if (name == NULL)
+    const size_t name_len = name != NULL ? strlen(name) : 0;
+    const size_t most = name_len + strlen(",\"\":");
+    char *room = writer->failed ? NULL : buf_reserve(writer->out, most);
+    char *at = room;
+
+    writer->failed = room == NULL;
+    if (writer->failed)
         return;
-    put(writer, "\"");
-    put(writer, name);
-    put(writer, "\":");
+    if (writer->needs_comma)
+        *at++ = ',';
+    writer->needs_comma = true;
+    if (name != NULL) {
+        *at++ = '"';
+        at = mempcpy(at, name, name_len);
+        *at++ = '"';
+        *at++ = ':';
+    }
+    buf_commit(writer->out, (size_t)(at - room));
 }
 
 static void
@@ -101,7 +110,7 @@ jsonw_int(struct jsonw *writer, const char *name, int64_t value)
 {
     lead(writer, name);
     if (!writer->failed)
-        writer->failed = buf_printf(writer->out, "%" PRId64, value) != BUF_OK;
+        writer->failed = buf_append_int(writer->out, value) != BUF_OK;
 }
 
 void

@@ -105,6 +105,10 @@ test_utc_is_rfc_3339_with_microseconds(void **state)
     (void)state;
     clock_format_utc(1700000000000042, text);
     assert_string_equal(text, "2023-11-14T22:13:20.000042Z");
+    clock_format_utc(951827696987654, text);
+    assert_string_equal(text, "2000-02-29T12:34:56.987654Z");
+    clock_format_utc(0, text);
+    assert_string_equal(text, "1970-01-01T00:00:00.000000Z");
 }
 
 /* ---- arena --------------------------------------------------------------- */
@@ -301,6 +305,36 @@ test_booleans_have_eight_words(void **state)
 }
 
 static void
+test_whole_numbers_become_text(void **state)
+{
+    static const struct {
+        int64_t value;
+        const char *text;
+    } cases[] = {
+        { 0, "0" },
+        { 7, "7" },
+        { -7, "-7" },
+        { 1000, "1000" },
+        { INT64_MAX, "9223372036854775807" },
+        { INT64_MIN, "-9223372036854775808" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[STR_INT_SIZE];
+        struct buf buf;
+
+        assert_int_equal(str_from_int(cases[i].value, text),
+                         strlen(cases[i].text));
+        assert_string_equal(text, cases[i].text);
+        buf_init(&buf, STR_INT_SIZE);
+        assert_int_equal(buf_append_int(&buf, cases[i].value), BUF_OK);
+        assert_string_equal(buf_cstr(&buf), cases[i].text);
+        buf_close(&buf);
+    }
+}
+
+static void
 test_hex_goes_there_and_back(void **state)
 {
     const uint8_t bytes[] = { 0x00, 0x7f, 0xff, 0x1a };
@@ -392,6 +426,7 @@ main(void)
         cmocka_unit_test(test_garbage_is_no_number),
         cmocka_unit_test(test_seconds_become_milliseconds_rounded_up),
         cmocka_unit_test(test_booleans_have_eight_words),
+        cmocka_unit_test(test_whole_numbers_become_text),
         cmocka_unit_test(test_hex_goes_there_and_back),
         cmocka_unit_test(test_secrets_are_equal_only_when_every_byte_is),
         cmocka_unit_test(test_a_new_uuid_is_version_7_and_sorts_by_time),

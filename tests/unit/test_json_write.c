@@ -201,6 +201,42 @@ test_both_ways_of_writing_a_string_agree(void **state)
     json_decref(value);
 }
 
+/* Strings are looked at in words of eight bytes. */
+static void
+test_each_byte_is_escaped_wherever_it_stands(void **state)
+{
+    static const char *const around[] = {
+        "xxxxxxxxxxxxxxxxx", "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\""
+    };
+    const size_t len = 17;
+    struct buf ours, theirs;
+
+    (void)state;
+    buf_init(&ours, 1000);
+    buf_init(&theirs, 1000);
+    for (size_t i = 0; i < 2 * 127 * len; i++) {
+        char text[17];
+        json_t *value;
+
+        memcpy(text, around[i % 2], len);
+        text[i / 2 % len] = (char)(i / 2 / len + 1);
+        value = json_stringn(text, len);
+        assert_non_null(value);
+        buf_clear(&ours);
+        buf_clear(&theirs);
+        assert_int_equal(json_append_string(&ours, text, len), BUF_OK);
+        assert_int_equal(json_write(value, &theirs, NULL), 0); /* Jansson's */
+        assert_string_equal(ours.bytes, theirs.bytes);
+        json_decref(value);
+    }
+    buf_close(&theirs);
+    buf_close(&ours);
+    assert_quoted(
+        BYTES("\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\x1f\xc3\xa4\"\xf0\x9f\x98\x80"),
+        "\"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\\u001F\xc3\xa4"
+        "\\\"\xf0\x9f\x98\x80\"");
+}
+
 int
 main(void)
 {
@@ -213,6 +249,7 @@ main(void)
         cmocka_unit_test(test_a_text_that_does_not_fit_adds_nothing),
         cmocka_unit_test(test_a_string_is_escaped_only_where_json_demands_it),
         cmocka_unit_test(test_both_ways_of_writing_a_string_agree),
+        cmocka_unit_test(test_each_byte_is_escaped_wherever_it_stands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
