@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -33,6 +34,7 @@ struct models {
     struct http *http;
     struct google_token *token; /* NULL when no role needs one */
     struct model_call *calls;   /* all that are not freed yet; borrowed */
+    struct arena headers;       /* of the request that is being made */
     struct {
         const struct dialect *dialect;
         struct model_config targets[TARGET_COUNT];

@@ -1,11 +1,8 @@
 /* flight.c - see call.h: one attempt of a call on the wire. */
 #include "model/call.h"
 
-#include "base/arena.h"
 #include "base/clock.h"
 #include "model/retry.h"
-
-#define MAX_HEADER_BYTES 32768
 
 /* ---- what comes in ------------------------------------------------------- */
 
@@ -98,14 +95,13 @@ send_request(struct model_call *call, struct dialect_headers *headers,
 int
 flight_start(struct model_call *call, struct err *err)
 {
-    struct arena arena;
-    struct dialect_headers headers = { .arena = &arena };
+    struct arena *arena = &call->models->headers;
+    struct dialect_headers headers = { .arena = arena };
     int status;
 
     call->asked_delay_ms = RETRY_NOT_SAID;
-    arena_init(&arena, MAX_HEADER_BYTES);
     status = send_request(call, &headers, err);
-    arena_close(&arena);
+    arena_reset(arena);
     if (status == -1)
         return -1;
     if (call_dialect(call)->wants_google_token)

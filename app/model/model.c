@@ -13,6 +13,7 @@
 #define MAX_CALLS          8 /* two roles, a token, and some being replaced */
 #define MAX_RESPONSE_BYTES (64u << 20)
 #define MAX_URL_BYTES      4096
+#define MAX_HEADER_BYTES   32768
 
 /* ---- names -------------------------------------------------------------- */
 
@@ -168,6 +169,7 @@ models_new(const struct models_config *config, struct err *err)
         return NULL;
     }
     models->config = *config;
+    arena_init(&models->headers, MAX_HEADER_BYTES);
     if (prepare_roles(models, err) == -1)
         goto fail;
     models->http = http_new(&limits, err);
@@ -193,6 +195,7 @@ models_free(struct models *models)
     assert(models->calls == NULL);
     google_token_free(models->token); /* its fetch lives in http */
     http_free(models->http);
+    arena_close(&models->headers);
     for (size_t i = 0; i < MODEL_ROLE_COUNT; i++)
         for (size_t target = 0; target < TARGET_COUNT; target++)
             buf_close(&models->roles[i].urls[target]);
