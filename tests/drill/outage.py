@@ -104,8 +104,9 @@ async def call(address):
 
 
 class Load:
-    """`count` runs from `at_once` callers, in the background; no more than
-    `rate` begin in a second, 0: as many as can."""
+    """`count` runs from `at_once` callers, in the background, and more as long
+    as is_wanted(); no more than `rate` begin in a second, 0: as many as can.
+    """
 
     def __init__(self, address, count, at_once, rate=0):
         self.address = address
@@ -114,6 +115,7 @@ class Load:
         self.pause = 1 / rate if rate else 0
         self.next_at = 0
         self.runs = []
+        self.is_wanted = lambda: False
 
     async def _turn(self):
         """Waits for this caller's turn to begin."""
@@ -123,7 +125,7 @@ class Load:
         await asyncio.sleep(at - now)
 
     async def _caller(self):
-        while self.left > 0:
+        while self.left > 0 or self.is_wanted():
             self.left -= 1
             await self._turn()
             run = await call(self.address)
@@ -169,7 +171,7 @@ class Away:
         """Half of the time is over."""
 
     def wait_until_noticed(self):
-        wait_until(lambda: self.stack.metric("audit_spooled_total") > 0, 20,
+        wait_until(lambda: self.stack.metric("audit_spooled_total") > 0, 60,
                    "something to be spooled")
 
     def end(self):
@@ -249,7 +251,7 @@ class SpoolFull(Stopped):
 
     def wait_until_noticed(self):
         wait_until(lambda: self.stack.metric("requests_total",
-                                             outcome="rejected") > 0, 20,
+                                             outcome="rejected") > 0, 60,
                    "somebody to be refused")
 
 
@@ -447,19 +449,23 @@ async def lose_database(away, load, runs_before, away_s):
     await load.until(runs_before)
     began = time.monotonic()
     await asyncio.to_thread(away.begin)
-    await asyncio.sleep(away_s / 2)
-    await asyncio.to_thread(away.middle)
-    await asyncio.sleep(away_s / 2)
-    if away.is_noticed:
-        await asyncio.to_thread(away.wait_until_noticed)
-    await asyncio.to_thread(away.end)
+    try:
+        await asyncio.sleep(away_s / 2)
+        await asyncio.to_thread(away.middle)
+        await asyncio.sleep(away_s / 2)
+        if away.is_noticed:
+            await asyncio.to_thread(away.wait_until_noticed)
+    finally:
+        await asyncio.to_thread(away.end)
     return began, time.monotonic()
 
 
 async def send(stack, away, options):
+    """The callers do not go before the database is back."""
     load = Load(stack.address, options.runs, options.at_once, options.rate)
     outage = asyncio.create_task(
         lose_database(away, load, options.runs // 3, options.away))
+    load.is_wanted = lambda: not outage.done()
     await load.finish()
     began, ended = await outage
     return load.runs, began, ended
@@ -494,7 +500,8 @@ def main():
     parser = argparse.ArgumentParser(
         description="Lose the database in the middle of many runs.")
     parser.add_argument("variants", nargs="*", metavar="VARIANT")
-    parser.add_argument("--runs", type=int, default=600)
+    parser.add_argument("--runs", type=int, default=600,
+                        help="at least; more when the outage outlasts them")
     parser.add_argument("--at-once", type=int, default=100)
     parser.add_argument("--away", type=float, default=6,
                         help="seconds without the database")
