@@ -14,7 +14,8 @@
 #include "sys/fd.h"
 #include "sys/log.h"
 
-#define OPEN_MS 15000 /* longer than all attempts before the spool's turn */
+#define GUARD_MS 10000
+#define OPEN_MS  15000 /* longer than all attempts before the spool's turn */
 
 struct logbook {
     struct vault *vault; /* borrowed */
@@ -24,6 +25,10 @@ struct logbook {
     bool linked; /* to the log before, or there is none */
     bool has_previous;
     struct store_log previous;
+
+    /* A log that was opened in our name after this one. */
+    struct uuid stranger;
+    int64_t guard_mono_ms; /* looked for again then */
 
     /* The batch that is being written. */
     struct seal seals[LOGBOOK_MAX_BATCH];
@@ -194,6 +199,43 @@ logbook_link_facts(struct logbook *book, struct err *err)
     if (facts == NULL)
         err_set(err, ERR_NOMEM, "log_linked entry");
     return facts;
+}
+
+/* ---- the name ---------------------------------------------------------- */
+
+/* No scribe of ours opens a log before this one is closed, and names of logs
+ * rise with time.  The log before may have been named by a clock that was
+ * ahead. */
+static bool
+is_strange(const struct logbook *book, const struct uuid *log_id)
+{
+    return memcmp(log_id, &book->log_id, sizeof(*log_id)) > 0 &&
+           memcmp(log_id, &book->previous.log_id, sizeof(*log_id)) != 0;
+}
+
+void
+logbook_guard_name(struct logbook *book)
+{
+    const int64_t now_mono_ms = clock_mono_ms();
+    char text[UUID_TEXT_LEN];
+    struct uuid newest;
+
+    if (now_mono_ms < book->guard_mono_ms || !book->linked || book->holding ||
+        !vault_is_clear(book->vault))
+        return;
+    book->guard_mono_ms = now_mono_ms + GUARD_MS;
+    if (vault_newest_log(book->vault, &book->log_id, &newest, NULL) !=
+            STORE_FOUND ||
+        !is_strange(book, &newest) ||
+        memcmp(&newest, &book->stranger, sizeof(newest)) == 0)
+        return;
+    book->stranger = newest;
+    uuid_format(&newest, text);
+    log_error("ledger_name_taken",
+              "another service keeps the log %s in this ledger under our name, "
+              "%s, and each takes the other's runs for lost ones: give each an "
+              "INSTANCE_NAME of its own and restart both",
+              text, book->vault->host);
 }
 
 /* ---- opening and closing ----------------------------------------------- */

@@ -72,6 +72,10 @@ const struct store_log *logbook_previous(const struct logbook *book);
 const struct merkle *logbook_tree(const struct logbook *book);
 const struct uuid *logbook_id(const struct logbook *book);
 
+/* Looks now and then whether another service keeps a log in this host's name,
+ * and says so: each would take the other's runs for lost ones. */
+void logbook_guard_name(struct logbook *book);
+
 /* Nothing may be written after it.  -1 also while the vault holds it: then it
  * is tried again by calling again. */
 int logbook_close(struct logbook *book, struct err *err) ATTR_MUST_CHECK;

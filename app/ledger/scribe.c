@@ -142,6 +142,7 @@ work(struct scribe *scribe)
     if (may_flush(scribe))
         tally = desk_flush(&scribe->desk);
     scribe_count_batch(&scribe->config->metrics, &tally);
+    logbook_guard_name(scribe->book);
     make_checkpoint_of_previous(scribe);
     if (clock_mono_ms() >= checkpoint_due_mono_ms(scribe))
         make_checkpoint(scribe);

@@ -82,8 +82,13 @@ struct store_ops {
                                    enum entry_kind kind, struct buf *body,
                                    struct err *err);
 
-    /* Of the logs that this host opened, but for the one named except, which
-     * may be NULL. */
+    /* Of the logs that this host opened, but for the one named except, the
+     * newest.  NULL where nobody else can write. */
+    enum store_answer (*newest_log)(struct store *store, const char *host,
+                                    const struct uuid *except,
+                                    struct uuid *log_id, struct err *err);
+
+    /* The same with all that it holds; except may be NULL. */
     enum store_answer (*last_log)(struct store *store, const char *host,
                                   const struct uuid *except,
                                   struct store_log *log, struct err *err);

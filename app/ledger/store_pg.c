@@ -306,9 +306,10 @@ find_key(struct store *store, const char *key_hash, int64_t since_unix_us,
 /* ---- the last log -------------------------------------------------------- */
 
 static enum store_answer
-find_last_log(struct store_pg *self, const char *host,
-              const struct uuid *except, struct uuid *log_id, struct err *err)
+newest_log(struct store *store, const char *host, const struct uuid *except,
+           struct uuid *log_id, struct err *err)
 {
+    struct store_pg *self = of_store(store);
     struct pg_query *query = question_of(self, LAST_LOG);
     const int64_t deadline_mono_ms = deadline_of(self, 0);
     enum store_answer answer;
@@ -369,7 +370,7 @@ last_log(struct store *store, const char *host, const struct uuid *except,
     int64_t idx = 0;
 
     memset(log, 0, sizeof(*log));
-    answer = find_last_log(self, host, except, &log->log_id, err);
+    answer = newest_log(store, host, except, &log->log_id, err);
     if (answer != STORE_FOUND)
         return answer;
     do {
@@ -423,6 +424,7 @@ static const struct store_ops ops = {
     .write = write_all,
     .find = find,
     .read_body = read_body,
+    .newest_log = newest_log,
     .last_log = last_log,
     .open_runs = open_runs,
     .find_key = find_key,

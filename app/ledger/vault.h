@@ -126,6 +126,9 @@ enum store_answer vault_find_key(struct vault *vault, const char *key_hash,
                                  struct err *err);
 
 /* Only when vault_is_clear(); a log to link to when vault_is_whole(). */
+enum store_answer vault_newest_log(struct vault *vault,
+                                   const struct uuid *except,
+                                   struct uuid *log_id, struct err *err);
 enum store_answer vault_last_log(struct vault *vault, const struct uuid *except,
                                  struct store_log *log, struct err *err);
 int vault_open_runs(struct vault *vault,

@@ -81,6 +81,23 @@ vault_find_key(struct vault *vault, const char *key_hash, int64_t since_unix_us,
 }
 
 enum store_answer
+vault_newest_log(struct vault *vault, const struct uuid *except,
+                 struct uuid *log_id, struct err *err)
+{
+    struct store *store = vault->store;
+    struct err why = { 0 };
+    enum store_answer answer;
+
+    if (store->ops->newest_log == NULL)
+        return STORE_NONE;
+    if (check_reachable(vault, err) == -1)
+        return STORE_FAILED;
+    answer = store->ops->newest_log(store, vault->host, except, log_id, &why);
+    note_asked(vault, answer == STORE_FAILED, &why, err);
+    return answer;
+}
+
+enum store_answer
 vault_last_log(struct vault *vault, const struct uuid *except,
                struct store_log *log, struct err *err)
 {

@@ -643,6 +643,7 @@ the_last_log_is_that_of_the_host(void **state)
     struct merkle tree = { .size = 0 };
     uint8_t wanted[ENTRY_HASH_LEN], found[ENTRY_HASH_LEN];
     struct store_log log;
+    struct uuid newest;
     struct err err = { 0 };
 
     (void)state;
@@ -670,6 +671,12 @@ the_last_log_is_that_of_the_host(void **state)
     assert_int_equal(store->ops->last_log(store, HOST, &log_id, &log, &err),
                      STORE_FOUND);
     assert_memory_equal(&log.log_id, &first, sizeof(first));
+    assert_int_equal(store->ops->newest_log(store, HOST, &first, &newest, &err),
+                     STORE_FOUND);
+    assert_memory_equal(&newest, &log_id, sizeof(log_id));
+    assert_int_equal(
+        store->ops->newest_log(store, "host-c", &first, &newest, &err),
+        STORE_NONE);
 }
 
 struct seen {
