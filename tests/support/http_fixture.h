@@ -20,7 +20,7 @@
 
 /* How late a time-out may be noticed on a busy machine.  Which of the limits
  * it was, the outcome says. */
-#define LATE_MS 2000
+#define LATE_MS 5000
 
 /* Where the callbacks put things, and what the sink answers. */
 struct http_reader {

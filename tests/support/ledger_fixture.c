@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "support/scratch.h"
 
-#define WAIT_MS         5000
+#define WAIT_MS         20000
 #define USUAL_START     "2026-01-31T23:59:59.123456Z"
 #define MAX_TRIGGERS    16
 #define MAX_TRIGGER_SQL 1024

@@ -20,7 +20,7 @@
 #include "sys/fd.h"
 #include "sys/sock.h"
 
-#define WAIT_MS 5000
+#define WAIT_MS 20000
 #define FACTS   "{\"n\":1}"
 
 static char folder[64], path[96];

@@ -134,7 +134,7 @@ test_two_calls_run_side_by_side_and_connections_are_kept(void **state)
     static const char body[] = TEXT("ok") STOP;
     char response[2000];
     const struct fake_step steps[] = {
-        { .what = FAKE_WAIT, .ms = 1000 },
+        { .what = FAKE_WAIT, .ms = 2000 },
         FAKE_TEXT(response),
         { 0 },
     };
@@ -150,11 +150,11 @@ test_two_calls_run_side_by_side_and_connections_are_kept(void **state)
     w.models = new_models(&w.config);
     for (int round = 0; round < 2; round++) {
         begun = clock_mono_ms();
-        flash = start_call(w.models, MODEL_FLASH, 4000);
-        pro = start_call(w.models, MODEL_PRO, 4000);
+        flash = start_call(w.models, MODEL_FLASH, 8000);
+        pro = start_call(w.models, MODEL_PRO, 8000);
         finish_call(w.models, flash);
         finish_call(w.models, pro);
-        assert_in_range(clock_mono_ms() - begun, 990, 1990);
+        assert_in_range(clock_mono_ms() - begun, 1990, 3990);
         assert_answer(flash, MODEL_COMPLETE, "", "ok");
         assert_answer(pro, MODEL_COMPLETE, "", "ok");
         model_call_free(flash);

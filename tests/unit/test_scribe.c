@@ -38,7 +38,7 @@
 #include "sys/log.h"
 #include "sys/sock.h"
 
-#define WAIT_MS     10000
+#define WAIT_MS     20000
 #define CLERK_COUNT 50
 #define SPOOL_BYTES (4 << 20)
 #define KEY_TTL_US  INT64_C(3600000000)

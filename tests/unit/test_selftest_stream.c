@@ -24,7 +24,7 @@
 #define EVENTS \
     "event: preliminary\ndata: {\"seq\":1}\n\n: hb\n\n" \
     "event: done\ndata: {\"seq\":2}\n\n"
-#define PATIENCE_MS 5000
+#define PATIENCE_MS 20000
 
 struct world {
     char folder[SCRATCH_PATH_LEN];
