@@ -41,7 +41,8 @@ tests/sql/run.sh
 # because it measures promises in time.
 beside="tests/process/test_audit_policy.py tests/process/test_postgres_keys.py
     tests/process/test_slow_clients.py tests/process/test_faults_by_phase.py
-    tests/e2e/test_doctor.py tests/e2e/test_proof.py"
+    tests/process/test_one_name.py tests/e2e/test_doctor.py
+    tests/e2e/test_proof.py"
 fire=tests/process/test_fire.py
 ignored=$(printf -- '--ignore=%s ' "$fire" $beside)
 

@@ -21,9 +21,9 @@ DEADLINE_S = 5       # of a run; models have two seconds less
 SPOOL_BY_S = 10      # the deadline where the ledger stays away
 BUSY_S = 0.3         # the ledger, after the fault
 PHASES = {           # what modelsim does, and when a stream is in the phase
-    "asked": ("flash.delay_ms=1200 pro.delay_ms=2000",
+    "asked": ("flash.delay_ms=2000 pro.delay_ms=2500",
               lambda stream: stream.status == 200),
-    "answered": ("flash.delay_ms=0 pro.delay_ms=2000",
+    "answered": ("flash.delay_ms=0 pro.delay_ms=2500",
                  lambda stream: "preliminary" in stream.names()),
     "answering": ("flash.delay_ms=100 pro.delay_ms=0 pro.chunk_ms=250",
                   lambda stream: "preliminary" in stream.names()),
@@ -94,12 +94,14 @@ FAULTS = {
 @contextlib.contextmanager
 def in_their_phases(stack):
     """Runs, one in each phase; meanwhile the ledger is busy."""
-    streams = {phase: stack.open(sim=f"chunk_ms=0 {sim}")
-               for phase, (sim, _) in PHASES.items()}
-    assert drain(streams.values(), 10, lambda one: one.status) == []
-    with stack.ledger.locked():
+    with contextlib.ExitStack() as lock:
+        with stack.sim.held():
+            streams = {phase: stack.open(sim=f"chunk_ms=0 {sim}")
+                       for phase, (sim, _) in PHASES.items()}
+            assert drain(streams.values(), 20, lambda one: one.status) == []
+            lock.enter_context(stack.ledger.locked())
         for phase, (_, is_in) in PHASES.items():
-            assert drain([streams[phase]], 10, is_in) == []
+            assert drain([streams[phase]], 20, is_in) == []
         yield streams
 
 
@@ -134,7 +136,8 @@ def test_a_run_ends_as_its_phase_allows(fault):
             assert stack.tandemctl("spool", "drain").returncode == 0
         judge(stack, streams, ends, deadline_s + 1 + late())
         if dropped:
-            counted = stack.sim.stats()
-            assert (counted["flash"]["aborted"],
-                    counted["pro"]["aborted"]) == dropped
+            wait_until(lambda: tuple(
+                stack.sim.stats()[role]["aborted"]
+                for role in ("flash", "pro")) == dropped, 20,
+                f"{dropped} calls to be dropped")
         stack.modelsim.kill_all()

@@ -28,13 +28,11 @@ def logs_opened(stack):
 
 
 @pytest.mark.takes(240)
-@pytest.mark.parametrize("pooled", [False, True])
-def test_the_first_of_two_with_one_name_says_so(pooled):
+def test_the_first_of_two_with_one_name_says_so():
     with contextlib.ExitStack() as world:
         cluster = world.enter_context(Cluster())
         cluster.deploy()
-        env = world.enter_context(Pooler(cluster)).environment() \
-            if pooled else {}
+        env = world.enter_context(Pooler(cluster)).environment()
         first = world.enter_context(Named(cluster, "same", **env))
         first.ask(sim=FAST)
         first.stop_tandemd()
