@@ -1209,7 +1209,7 @@ async def ask_all(port, count, request):
 
 def test_two_thousand_slow_requests_cost_no_thread_and_little_time():
     count = 2000
-    body = json.dumps(prompt("[[sim delay_ms=2000 chunks=4 chunk_ms=20]]"))
+    body = json.dumps(prompt("[[sim delay_ms=4000 chunks=4 chunk_ms=20]]"))
     request = (f"POST {FLASH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t"
                f"\r\nContent-Length: {len(body)}\r\n\r\n{body}").encode()
     with running() as sim:
@@ -1226,4 +1226,4 @@ def test_two_thousand_slow_requests_cost_no_thread_and_little_time():
     assert stats["open_peak"] > count * 0.9
     assert took < 15
     print(f"{count} requests: {took:.2f} s, {used:.2f} s of CPU")
-    assert used < (10 if IS_SANITIZED else 1.0)
+    assert used < (10 if IS_SANITIZED else 2.0)
