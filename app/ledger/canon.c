@@ -241,6 +241,15 @@ escape_len(const struct canon *in)
     return 0;
 }
 
+/* Where the first byte is that may not stand for itself, or the end. */
+static const char *
+end_of_plain(const char *at, const char *end)
+{
+    while (at < end && *at != '"' && *at != '\\' && (unsigned char)*at >= 0x20)
+        at++;
+    return at;
+}
+
 void
 canon_string(struct canon *in, struct canon_text *text)
 {
@@ -249,19 +258,17 @@ canon_string(struct canon *in, struct canon_text *text)
 
     need_byte(in, '"');
     begin = in->at;
-    while (in->at < in->end && *in->at != '"') {
-        if (*in->at == '\\') {
-            const size_t len = escape_len(in);
+    for (;;) {
+        size_t len;
 
-            escaped = true;
-            if (len == 0)
-                break;
-            in->at += len;
-        } else if ((unsigned char)*in->at < 0x20) {
+        in->at = end_of_plain(in->at, in->end);
+        if (!next_is(in, '\\'))
             break;
-        } else {
-            in->at++;
-        }
+        escaped = true;
+        len = escape_len(in);
+        if (len == 0)
+            break;
+        in->at += len;
     }
     *text = (struct canon_text){ .bytes = begin,
                                  .len = (size_t)(in->at - begin),

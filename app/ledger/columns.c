@@ -40,37 +40,43 @@ static const struct {
 /* A member of the body and the column it fills. */
 struct member {
     const char *key;
+    size_t key_len;
     enum column column;
 };
 
+#define MEMBER(key, column) \
+    { \
+        key, sizeof(key) - 1, column \
+    }
+
 static const struct member of_body[] = {
-    { "flash_model", COLUMN_FLASH_MODEL },
-    { "idx", COLUMN_IDX },
-    { "kind", COLUMN_KIND },
-    { "log_id", COLUMN_LOG_ID },
-    { "principal", COLUMN_PRINCIPAL },
-    { "pro_model", COLUMN_PRO_MODEL },
-    { "recorded_at", COLUMN_RECORDED_AT },
-    { "run_id", COLUMN_RUN_ID },
-    { "salvage", COLUMN_SALVAGE },
-    { "started_at", COLUMN_STARTED_AT },
-    { "status", COLUMN_STATUS },
-    { "total_ms", COLUMN_TOTAL_MS },
-    { "user_id", COLUMN_USER_ID },
+    MEMBER("flash_model", COLUMN_FLASH_MODEL),
+    MEMBER("idx", COLUMN_IDX),
+    MEMBER("kind", COLUMN_KIND),
+    MEMBER("log_id", COLUMN_LOG_ID),
+    MEMBER("principal", COLUMN_PRINCIPAL),
+    MEMBER("pro_model", COLUMN_PRO_MODEL),
+    MEMBER("recorded_at", COLUMN_RECORDED_AT),
+    MEMBER("run_id", COLUMN_RUN_ID),
+    MEMBER("salvage", COLUMN_SALVAGE),
+    MEMBER("started_at", COLUMN_STARTED_AT),
+    MEMBER("status", COLUMN_STATUS),
+    MEMBER("total_ms", COLUMN_TOTAL_MS),
+    MEMBER("user_id", COLUMN_USER_ID),
 };
 
 static const struct member of_flash[] = {
-    { "input_tokens", COLUMN_FLASH_INPUT_TOKENS },
-    { "latency_ms", COLUMN_FLASH_LATENCY_MS },
-    { "output_tokens", COLUMN_FLASH_OUTPUT_TOKENS },
-    { "served_model", COLUMN_FLASH_MODEL },
+    MEMBER("input_tokens", COLUMN_FLASH_INPUT_TOKENS),
+    MEMBER("latency_ms", COLUMN_FLASH_LATENCY_MS),
+    MEMBER("output_tokens", COLUMN_FLASH_OUTPUT_TOKENS),
+    MEMBER("served_model", COLUMN_FLASH_MODEL),
 };
 
 static const struct member of_pro[] = {
-    { "input_tokens", COLUMN_PRO_INPUT_TOKENS },
-    { "latency_ms", COLUMN_PRO_LATENCY_MS },
-    { "output_tokens", COLUMN_PRO_OUTPUT_TOKENS },
-    { "served_model", COLUMN_PRO_MODEL },
+    MEMBER("input_tokens", COLUMN_PRO_INPUT_TOKENS),
+    MEMBER("latency_ms", COLUMN_PRO_LATENCY_MS),
+    MEMBER("output_tokens", COLUMN_PRO_OUTPUT_TOKENS),
+    MEMBER("served_model", COLUMN_PRO_MODEL),
 };
 
 const char *
@@ -82,45 +88,50 @@ column_name(enum column column)
 
 /* ---- times ------------------------------------------------------------- */
 
-/* len digits as a number, -1 when one is no digit. */
+static bool
+has_form_of_time(const char *text)
+{
+    static const char form[] = "0000-00-00T00:00:00.000000Z";
+
+    for (size_t i = 0; i < sizeof(form) - 1; i++)
+        if (form[i] == '0' ? text[i] < '0' || text[i] > '9'
+                           : text[i] != form[i])
+            return false;
+    return true;
+}
+
 static int
-read_digits(const char *text, size_t len)
+digits(const char *text, size_t len)
 {
     int value = 0;
 
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return -1;
+    for (size_t i = 0; i < len; i++)
         value = value * 10 + (text[i] - '0');
-    }
     return value;
 }
 
 int
 columns_parse_time(const char *text, size_t len, int64_t *unix_us)
 {
-    char again[CLOCK_UTC_LEN];
-    struct tm tm = { 0 };
-    int64_t result;
+    struct tm read, tm;
+    time_t seconds;
 
-    if (len != CLOCK_UTC_LEN - 1)
+    if (len != CLOCK_UTC_LEN - 1 || !has_form_of_time(text))
         return -1;
-    tm.tm_year = read_digits(text, 4) - 1900;
-    tm.tm_mon = read_digits(text + 5, 2) - 1;
-    tm.tm_mday = read_digits(text + 8, 2);
-    tm.tm_hour = read_digits(text + 11, 2);
-    tm.tm_min = read_digits(text + 14, 2);
-    tm.tm_sec = read_digits(text + 17, 2);
-    if (tm.tm_year < 70)
+    read = (struct tm){ .tm_year = digits(text, 4) - 1900,
+                        .tm_mon = digits(text + 5, 2) - 1,
+                        .tm_mday = digits(text + 8, 2),
+                        .tm_hour = digits(text + 11, 2),
+                        .tm_min = digits(text + 14, 2),
+                        .tm_sec = digits(text + 17, 2) };
+    tm = read;
+    seconds = timegm(&tm);
+    /* What is no date, such as the 30th of February, becomes one. */
+    if (seconds < 0 || tm.tm_mon != read.tm_mon || tm.tm_mday != read.tm_mday ||
+        tm.tm_hour != read.tm_hour || tm.tm_min != read.tm_min ||
+        tm.tm_sec != read.tm_sec)
         return -1;
-    result = (int64_t)timegm(&tm) * 1000000 + read_digits(text + 20, 6);
-    if (result < 0)
-        return -1;
-    /* Whatever was not a date, or not written our way, comes back changed. */
-    clock_format_utc(result, again);
-    if (memcmp(again, text, len) != 0)
-        return -1;
-    *unix_us = result;
+    *unix_us = (int64_t)seconds * 1000000 + digits(text + 20, 6);
     return 0;
 }
 
@@ -193,7 +204,8 @@ read_member(struct columns *columns, struct canon *in,
             size_t count, struct err *err)
 {
     for (size_t i = 0; i < count; i++)
-        if (canon_key_is(key, members[i].key))
+        if (key->len == members[i].key_len &&
+            memcmp(key->bytes, members[i].key, key->len) == 0)
             return read_value(columns, in, &members[i], err);
     canon_skip(in);
     return 0;
