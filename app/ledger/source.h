@@ -98,7 +98,7 @@ struct source_plan {
     int64_t deadline_mono_ms; /* for all of it; INT64_MAX: whatever it takes */
 };
 
-/* A text with its salt; borrowed likewise. */
+/* A text with its salt; borrowed likewise, and without a NUL. */
 struct source_text {
     struct source_value salt;
     struct source_value body;

@@ -2,8 +2,7 @@
  * source_pg.c - see source.h.
  *
  * A plan is one transaction: all its statements are sent together, and their
- * rows come one by one.  The texts of an entry come beside it, so an entry is
- * copied until the row of the next one shows that it is whole.
+ * rows come one by one.  The texts of an entry come in its row.
  */
 #include "ledger/source_pg.h"
 
@@ -13,14 +12,12 @@
 
 #include "base/clock.h"
 #include "client/pg.h"
+#include "client/pg_rows.h"
 
 #define CONNECT_MS      15000
 #define WHATEVER_MS     (INT64_C(48) * 3600 * 1000)
 #define MAX_PARAM_BYTES 8192
 #define MAX_SQL_BYTES   8192
-#define MAX_ENTRY_BYTES ((size_t)256 * 1024 * 1024)
-#define KEEP_BYTES      65536
-#define MAX_TEXTS       64
 
 #define FIRST_TIME_US 0
 #define LAST_TIME_US  (INT64_C(253402300799) * 1000000) /* year 9999 */
@@ -31,23 +28,9 @@
 #define PLAN_BY(sorts) \
     "SELECT pg_catalog.set_config('enable_sort', '" sorts "', true), " \
     "pg_catalog.set_config('enable_seqscan', '" sorts "', true), " \
-    "pg_catalog.set_config('enable_hashjoin', '" sorts "', true), " \
-    "pg_catalog.set_config('enable_mergejoin', '" sorts "', true), " \
     "pg_catalog.set_config('jit', 'off', true)"
 
 #define MAX_QUERIES (2 * SOURCE_MAX_READINGS)
-
-/* A value that was copied into the buffer. */
-struct copied {
-    enum source_type type;
-    int64_t number;
-    size_t at;
-    size_t len;
-};
-
-struct copied_text {
-    struct copied part, salt, body;
-};
 
 struct source_pg {
     struct source source; /* first: a source is one of us */
@@ -61,12 +44,6 @@ struct source_pg {
     int64_t deadline_mono_ms;
     bool has_row; /* pg's present row is still to be taken */
     bool has_ended;
-
-    /* The entry that was read last. */
-    struct buf bytes;
-    struct copied columns[SOURCE_MAX_COLUMNS];
-    struct copied_text texts[MAX_TEXTS];
-    size_t text_count;
 };
 
 static struct source_pg *
@@ -250,114 +227,6 @@ find_reading(const struct source_pg *source, enum source_query query)
     return at;
 }
 
-/* ---- entries with their texts ------------------------------------------ */
-
-static int
-copy_value(struct source_pg *source, const struct source_value *value,
-           struct copied *copied, struct err *err)
-{
-    copied->type = value->type;
-    copied->number = value->number;
-    copied->at = source->bytes.len;
-    copied->len = value->len;
-    if (value->bytes == NULL)
-        return 0;
-    if (buf_append(&source->bytes, value->bytes, value->len) == BUF_OK &&
-        buf_append(&source->bytes, "", 1) == BUF_OK)
-        return 0;
-    return err_set(err, ERR_LIMIT, "an entry with its texts is too large");
-}
-
-static struct source_value
-value_of(const struct source_pg *source, const struct copied *copied)
-{
-    const bool has_bytes =
-        copied->type == SOURCE_TEXT || copied->type == SOURCE_BYTES;
-
-    return (struct source_value){
-        .type = copied->type,
-        .number = copied->number,
-        .bytes = has_bytes ? source->bytes.bytes + copied->at : NULL,
-        .len = copied->len,
-    };
-}
-
-static int
-copy_entry(struct source_pg *source, struct err *err)
-{
-    const char *types = source_pg_sql[SOURCE_ENTRIES].types;
-    struct source_value value;
-
-    buf_shrink(&source->bytes, KEEP_BYTES);
-    source->text_count = 0;
-    for (int i = 0; i < SOURCE_MAX_COLUMNS; i++) {
-        take_value(source->pg, i, types[i], &value);
-        if (copy_value(source, &value, &source->columns[i], err) == -1)
-            return -1;
-    }
-    return 0;
-}
-
-static int
-copy_text(struct source_pg *source, struct err *err)
-{
-    static const char types[] = "tbt";
-    struct copied_text *text = &source->texts[source->text_count];
-    struct copied *const copied[] = { &text->part, &text->salt, &text->body };
-
-    if (pg_is_null(source->pg, SOURCE_MAX_COLUMNS))
-        return 0;
-    if (source->text_count == MAX_TEXTS)
-        return err_set(err, ERR_LIMIT, "an entry has more than %d texts",
-                       MAX_TEXTS);
-    for (int i = 0; i < 3; i++) {
-        struct source_value value;
-
-        take_value(source->pg, SOURCE_MAX_COLUMNS + i, types[i], &value);
-        if (copy_value(source, &value, copied[i], err) == -1)
-            return -1;
-    }
-    source->text_count++;
-    return 0;
-}
-
-static bool
-is_same_entry(const struct source_pg *source)
-{
-    const struct source_value log_id =
-        value_of(source, &source->columns[COLUMN_LOG_ID]);
-    const char *text = pg_text(source->pg, COLUMN_LOG_ID, NULL);
-
-    return text != NULL && strcmp(text, log_id.bytes) == 0 &&
-           pg_int(source->pg, COLUMN_IDX) ==
-               source->columns[COLUMN_IDX].number &&
-           pg_time(source->pg, COLUMN_RECORDED_AT) ==
-               source->columns[COLUMN_RECORDED_AT].number;
-}
-
-static enum source_step
-next_entry(struct source_pg *source, size_t reading, struct source_row *row,
-           struct err *err)
-{
-    enum source_step step = step_to(source, reading, err);
-
-    if (step != SOURCE_ROW)
-        return step;
-    if (copy_entry(source, err) == -1)
-        return SOURCE_FAILED;
-    while (source->plan->texts && step == SOURCE_ROW && is_same_entry(source)) {
-        if (copy_text(source, err) == -1)
-            return SOURCE_FAILED;
-        source->has_row = false;
-        step = step_to(source, reading, err);
-    }
-    if (!source->plan->texts)
-        source->has_row = false;
-    for (int i = 0; i < SOURCE_MAX_COLUMNS; i++)
-        row->at[i] = value_of(source, &source->columns[i]);
-    return step == SOURCE_FAILED ? SOURCE_FAILED : SOURCE_ROW;
-}
-
 static enum source_step
 next(struct source *generic, enum source_query query, struct source_row *row,
      struct err *err)
@@ -365,11 +234,8 @@ next(struct source *generic, enum source_query query, struct source_row *row,
     struct source_pg *source = of_source(generic);
     const size_t reading = find_reading(source, query);
     const char *types = source_pg_sql[query].types;
-    enum source_step step;
+    const enum source_step step = step_to(source, reading, err);
 
-    if (query == SOURCE_ENTRIES)
-        return next_entry(source, reading, row, err);
-    step = step_to(source, reading, err);
     if (step != SOURCE_ROW)
         return step;
     for (int i = 0; types[i] != '\0'; i++)
@@ -378,27 +244,45 @@ next(struct source *generic, enum source_query query, struct source_row *row,
     return SOURCE_ROW;
 }
 
+static struct source_value
+value_of(const struct pg_field *field, enum source_type type)
+{
+    return (struct source_value){
+        .type = field->bytes != NULL ? type : SOURCE_NULL,
+        .bytes = field->bytes,
+        .len = field->len,
+    };
+}
+
+/* In the row of the entry, which stays until the next one is asked for. */
 static enum source_step
 find_text(struct source *generic, const struct column_value *run_id,
           const struct column_part *part, struct source_text *text,
           struct err *err)
 {
     const struct source_pg *source = of_source(generic);
+    struct pg_field fields[3];
+    struct pg_rows texts;
+    enum pg_step step;
+    const char *bytes;
+    size_t len;
 
-    (void)run_id; /* that of the entry, whose texts lie here */
-    (void)err;
-    for (size_t i = 0; i < source->text_count; i++) {
-        const struct source_value name =
-            value_of(source, &source->texts[i].part);
-
-        if (name.len != part->name_len ||
-            memcmp(name.bytes, part->name, name.len) != 0)
+    (void)run_id; /* that of the entry */
+    bytes = pg_text(source->pg, SOURCE_MAX_COLUMNS, &len);
+    pg_rows_init(&texts, bytes, len);
+    while ((step = pg_rows_next(&texts, fields, ARRAY_LEN(fields))) == PG_ROW) {
+        if (fields[0].len != part->name_len ||
+            memcmp(fields[0].bytes, part->name, part->name_len) != 0)
             continue;
-        text->salt = value_of(source, &source->texts[i].salt);
-        text->body = value_of(source, &source->texts[i].body);
+        text->salt = value_of(&fields[1], SOURCE_BYTES);
+        text->body = value_of(&fields[2], SOURCE_TEXT);
         return SOURCE_ROW;
     }
-    return SOURCE_DONE;
+    if (step == PG_DONE)
+        return SOURCE_DONE;
+    err_set(err, ERR_SYSTEM, "PostgreSQL at %s sent no list of texts",
+            pg_place(source->pg));
+    return SOURCE_FAILED;
 }
 
 /* ---- opening and closing ----------------------------------------------- */
@@ -411,7 +295,6 @@ close_pg(struct source *generic)
     pg_free(source->pg);
     forget_queries(source);
     buf_close(&source->entries_sql);
-    buf_close(&source->bytes);
     free(source);
 }
 
@@ -434,7 +317,6 @@ source_pg_open(const char *url, const char *application, struct err *err)
     source->source.has_many_hosts = true;
     source->source.run_list = "run_claim or open_run";
     buf_init(&source->entries_sql, MAX_SQL_BYTES);
-    buf_init(&source->bytes, MAX_ENTRY_BYTES);
     source->pg = pg_new(&options, err);
     if (source->pg != NULL)
         return &source->source;

@@ -19,9 +19,8 @@ struct source_pg_sql {
 /* SOURCE_ENTRIES has types alone. */
 extern const struct source_pg_sql source_pg_sql[SOURCE_QUERY_COUNT];
 
-/* Every column, leaf_hash, body and, with texts, the part, salt and body of a
- * text: a row for each text then, and one for an entry without.  Selected by
- * $1 to $4: since, until, user, status. */
+/* Every column, leaf_hash, body and, with texts, an array of rows of part, salt
+ * and body.  Selected by $1 to $4: since, until, user, status. */
 enum buf_status source_pg_append_entries(struct buf *sql, bool texts,
                                          bool selected) ATTR_MUST_CHECK;
 

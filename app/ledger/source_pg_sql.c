@@ -4,7 +4,7 @@
  *
  * Rows in the order of a log's numbers come from the primary keys of the
  * partitions, merged: a sort of the whole ledger would fill a disk.  So the
- * planner is kept from sorting and hashing while those are read.
+ * planner is kept from sorting while those are read.
  */
 #include "ledger/source_pg.h"
 
@@ -13,12 +13,14 @@
     "WHERE ended.run_id = accepted.run_id " \
     "AND ended.kind IN ('finished', 'orphaned'))"
 
+/* Groups hold an id and nothing else, until there is something to tell. */
 #define TWICE(kinds) \
     "SELECT run_id::text, " \
     "(array_agg(log_id::text ORDER BY recorded_at DESC, idx DESC))[1], " \
     "(array_agg(idx ORDER BY recorded_at DESC, idx DESC))[1] " \
-    "FROM tandem.entry WHERE kind " kinds \
-    " GROUP BY run_id HAVING count(*) > 1"
+    "FROM tandem.entry WHERE kind " kinds " AND run_id IN " \
+    "(SELECT run_id FROM tandem.entry WHERE kind " kinds \
+    " GROUP BY run_id HAVING count(*) > 1) GROUP BY run_id"
 
 #define CLASS \
     "CASE WHEN entry.kind IN ('finished', 'orphaned') THEN 'ended' " \
@@ -127,8 +129,9 @@ static const char selected_sql[] =
 
 /* The texts of an entry have its time. */
 static const char texts_sql[] =
-    "LEFT JOIN tandem.content ON content.run_id = entry.run_id "
-    "AND content.recorded_at = entry.recorded_at ";
+    ", ARRAY(SELECT ROW (content.part, content.salt, content.body) "
+    "FROM tandem.content WHERE content.run_id = entry.run_id "
+    "AND content.recorded_at = entry.recorded_at)";
 
 enum buf_status
 source_pg_append_entries(struct buf *sql, bool texts, bool selected)
@@ -142,13 +145,10 @@ source_pg_append_entries(struct buf *sql, bool texts, bool selected)
                             is_uuid ? "::text" : "");
     }
     if (status == BUF_OK)
-        status = buf_printf(
-            sql,
-            "entry.leaf_hash, entry.body%s "
-            "FROM tandem.entry %s%s"
-            "ORDER BY entry.log_id, entry.idx, "
-            "entry.recorded_at",
-            texts ? ", content.part, content.salt, content.body" : "",
-            texts ? texts_sql : "", selected ? selected_sql : "");
+        status =
+            buf_printf(sql,
+                       "entry.leaf_hash, entry.body%s FROM tandem.entry %s"
+                       "ORDER BY entry.log_id, entry.idx, entry.recorded_at",
+                       texts ? texts_sql : "", selected ? selected_sql : "");
     return status;
 }

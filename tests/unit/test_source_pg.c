@@ -404,6 +404,10 @@ whoever_may_not_see_texts_can_verify_the_rest(void **state)
     " WHERE kind = 'finished' AND log_id = (SELECT log_id FROM " \
     "tandem.entry WHERE kind = 'log_closed')"
 
+#define COPY_OF(kind) \
+    "INSERT INTO tandem.entry SELECT (jsonb_populate_record(entry, " \
+    "'{\"idx\": 100}')).* FROM tandem.entry WHERE kind = '" kind "' LIMIT 1"
+
 static void
 every_tampering_of_a_superuser_is_named(void **state)
 {
@@ -434,6 +438,11 @@ every_tampering_of_a_superuser_is_named(void **state)
         { "INSERT INTO tandem.content SELECT run_id, 'pro_partial', "
           "recorded_at, salt, body FROM tandem.content LIMIT 1",
           "finding content: no entry speaks" },
+        { COPY_OF("accepted"),
+          "finding double: the run was accepted more than once" },
+        { COPY_OF("finished"),
+          "finding double: the run has more than one end" },
+        { COPY_OF("left"), "finding double: the run was left more than once" },
         { "DELETE FROM tandem.run_claim WHERE class = 'ended'",
           "finding open: the table run_claim or open_run lacks" },
         { "UPDATE tandem.run_claim SET idx = idx + 100",
