@@ -36,7 +36,7 @@ SECTIONS = {
     "callers": (measures.callers, 60),
     "sizes": (measures.sizes, 60),
     "profile": (measures.profile, 45),
-    "past": (lambda tell, ledgers: measures.past(tell, ledgers, HISTORY), 240),
+    "past": (lambda tell, ledgers: measures.past(tell, ledgers, HISTORY), 900),
 }
 QUICK_S = 60
 

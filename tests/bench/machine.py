@@ -104,6 +104,16 @@ def cpu_of_family(pid):
         if parent == pid)
 
 
+def peak_kb(pid):
+    """The most that a process had in memory; 0 for one that has gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", text, re.M)
+    return int(found.group(1)) if found else 0
+
+
 def memory_kb(pids):
     """Medians over the processes, and the sum; None where we may not look."""
     pss, private = [], []

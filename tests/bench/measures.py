@@ -375,6 +375,7 @@ def quick(tell, ledgers, turns=4, seconds=2, callers=8):
 
 
 def past(tell, ledgers, entries):
-    """Listing and verification over a long history."""
-    return history.measure(tell, entries)
+    """Listing, verification and a start over a long history."""
+    return {"rows": [history.measure(tell, ledger, entries)
+                     for ledger in ledgers]}
 

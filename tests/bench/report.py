@@ -147,12 +147,16 @@ def profile(data):
 
 
 def past(data):
-    return table(("entries", "GB", "verify s", "entries/s", "start s",
-                  "first page ms"),
-                 [(f"{data['entries']:,}", f"{data['bytes'] / 1e9:.2f}",
-                   data["verify_seconds"],
-                   f"{data['verify_entries_per_second']:,}",
-                   data["start_seconds"], ms_ranks(data["first_page_us"]))])
+    rows = [(row["ledger"], f"{row['entries']:,}", f"{row['bytes'] / 1e9:.2f}",
+             f"{row['verify_seconds']:.1f}",
+             f"{row['verify_entries_per_second']:,}",
+             row["verify_cpu_us"]["tandemctl"],
+             row["verify_cpu_us"]["database"], mib(row["verify_peak_kb"]),
+             f"{row['start_seconds']:.2f}", ms_ranks(row["first_page_us"]))
+            for row in data["rows"]]
+    return table(("ledger", "entries", "GB", "verify s", "entries/s",
+                  "tandemctl us/entry", "database us/entry", "tandemctl MiB",
+                  "start s", "first page ms"), rows)
 
 
 SECTIONS = {
