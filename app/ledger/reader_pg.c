@@ -15,6 +15,15 @@
 #define MAX_QUESTION_BYTES (64u << 10)
 #define LATEST_UNIX_US     INT64_C(253402300800000000) /* the year 10000 */
 
+/* LIMIT keeps this a look-up for each row of the page.  As a join the planner
+ * may read all claims for it: it takes that for cheap when few are expected. */
+#define CLAIM(class) \
+    "LEFT JOIN LATERAL (SELECT run_id, log_id, idx, recorded_at" \
+    " FROM tandem.run_claim" \
+    " WHERE run_id = accepted.run_id AND class = '" class "' LIMIT 1)"
+#define ENDING CLAIM("ended") " AS ending ON true "
+#define GONE   CLAIM("left") " AS gone ON true "
+
 /* Texts are null in the first of each pair. */
 #define LIST_SQL(query_text, flash_text, pro_text) \
     "SELECT accepted.run_id::text, accepted.started_at," \
@@ -25,14 +34,9 @@
     " accepted.user_id, ended.salvage," \
     " coalesce(ended.flash_model, accepted.flash_model)," \
     " coalesce(ended.pro_model, accepted.pro_model) " \
-    "FROM tandem.entry AS accepted " \
-    "LEFT JOIN tandem.run_claim AS ending" \
-    " ON ending.run_id = accepted.run_id AND ending.class = 'ended' " \
-    "LEFT JOIN tandem.entry AS ended" \
+    "FROM tandem.entry AS accepted " ENDING "LEFT JOIN tandem.entry AS ended" \
     " ON ended.log_id = ending.log_id AND ended.idx = ending.idx" \
-    " AND ended.recorded_at = ending.recorded_at " \
-    "LEFT JOIN tandem.run_claim AS gone" \
-    " ON gone.run_id = accepted.run_id AND gone.class = 'left' " \
+    " AND ended.recorded_at = ending.recorded_at " GONE \
     "WHERE accepted.kind = 'accepted'" \
     " AND (accepted.started_at, accepted.run_id) < ($1, $2)" \
     " AND accepted.started_at >= $4 AND accepted.started_at < $5" \
