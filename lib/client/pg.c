@@ -10,6 +10,7 @@
 #include "client/pg.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,8 @@
 #include "base/clock.h"
 #include "client/pg_connect.h"
 
-#define LEADING_QUERIES 2 /* BEGIN and the settings */
-#define IDLE_MARGIN_MS  1000
+#define TIMEOUT_QUERIES 2
+#define LEADING_QUERIES (1 + TIMEOUT_QUERIES + ARRAY_LEN(settings)) /* BEGIN */
 #define MAX_IDLE_READS  16
 #define BINARY          1
 
@@ -36,15 +37,15 @@ struct pg {
     char sqlstate[PG_SQLSTATE_LEN];
 };
 
-static const char settings_sql[] =
-    "SELECT pg_catalog.set_config('synchronous_commit', 'on', true),"
-    " pg_catalog.set_config('statement_timeout', $1, true),"
-    " pg_catalog.set_config('lock_timeout', $2, true),"
-    " pg_catalog.set_config('idle_in_transaction_session_timeout', $3, true),"
+/* Statements of their own: the server plans nothing for them, which it would do
+ * each time for a SELECT of set_config(). */
+static const char *const settings[] = {
+    "SET LOCAL synchronous_commit = on",
     /* Whoever lost its client in the middle must not keep its locks. */
-    " pg_catalog.set_config('tcp_keepalives_idle', '5', true),"
-    " pg_catalog.set_config('tcp_keepalives_interval', '2', true),"
-    " pg_catalog.set_config('tcp_keepalives_count', '3', true)";
+    "SET LOCAL tcp_keepalives_idle = 5",
+    "SET LOCAL tcp_keepalives_interval = 2",
+    "SET LOCAL tcp_keepalives_count = 3",
+};
 
 /* ---- errors ------------------------------------------------------------ */
 
@@ -209,30 +210,37 @@ pg_connect(struct pg *pg, int64_t deadline_mono_ms, struct err *err)
 /* ---- sending ----------------------------------------------------------- */
 
 static int
-send_text(struct pg *pg, const char *sql, const char *const *values, int count,
-          struct err *err)
+send_text(struct pg *pg, const char *sql, struct err *err)
 {
-    if (PQsendQueryParams(pg->conn, sql, count, NULL, values, NULL, NULL,
-                          BINARY) == 1)
+    if (PQsendQueryParams(pg->conn, sql, 0, NULL, NULL, NULL, NULL, BINARY) ==
+        1)
         return 0;
     return fail_connection(pg, "lost", err);
+}
+
+static int
+send_timeout(struct pg *pg, const char *name, int64_t ms, struct err *err)
+{
+    char sql[64];
+
+    snprintf(sql, sizeof(sql), "SET LOCAL %s = %" PRId64, name, ms);
+    return send_text(pg, sql, err);
 }
 
 /* The server gives up before we do, so that we hear why. */
 static int
 send_settings(struct pg *pg, int64_t statement_ms, struct err *err)
 {
-    char statement[24], lock[24], idle[24];
-    const char *const values[] = { statement, lock, idle };
-
     if (statement_ms < 1)
         statement_ms = 1;
-    snprintf(statement, sizeof(statement), "%lld",
-             (long long)(statement_ms - statement_ms / 10));
-    snprintf(lock, sizeof(lock), "%lld", (long long)(statement_ms + 1) / 2);
-    snprintf(idle, sizeof(idle), "%lld",
-             (long long)statement_ms + IDLE_MARGIN_MS);
-    return send_text(pg, settings_sql, values, (int)ARRAY_LEN(values), err);
+    if (send_timeout(pg, "statement_timeout", statement_ms - statement_ms / 10,
+                     err) == -1 ||
+        send_timeout(pg, "lock_timeout", (statement_ms + 1) / 2, err) == -1)
+        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+        if (send_text(pg, settings[i], err) == -1)
+            return -1;
+    return 0;
 }
 
 static int
@@ -268,13 +276,13 @@ send_all(struct pg *pg, const struct pg_order *order, int64_t deadline_mono_ms,
                                      ? order->statement_ms
                                      : clock_left_ms(deadline_mono_ms);
 
-    if (send_text(pg, begin, NULL, 0, err) == -1 ||
+    if (send_text(pg, begin, err) == -1 ||
         send_settings(pg, statement_ms, err) == -1)
         return -1;
     for (size_t i = 0; i < order->query_count; i++)
         if (send_query(pg, order->queries[i], err) == -1)
             return -1;
-    if (send_text(pg, "COMMIT", NULL, 0, err) == -1)
+    if (send_text(pg, "COMMIT", err) == -1)
         return -1;
     if (PQpipelineSync(pg->conn) == 1)
         return 0;

@@ -239,7 +239,9 @@ statements_are_one_transaction_and_rows_say_whose_they_are(void **state)
 {
     struct pg_query other;
     struct pg_query *queries[] = { &query, &other };
-    const struct pg_order order = { .queries = queries, .query_count = 2 };
+    const struct pg_order order = { .queries = queries,
+                                    .query_count = 2,
+                                    .statement_ms = 10000 };
     struct err err = { 0 };
     int64_t transaction;
 
@@ -249,13 +251,17 @@ statements_are_one_transaction_and_rows_say_whose_they_are(void **state)
                   0);
     ask("SELECT txid_current(), current_setting('synchronous_commit'),"
         " current_setting('transaction_isolation'),"
-        " current_setting('application_name')");
+        " current_setting('application_name'),"
+        " current_setting('statement_timeout'),"
+        " current_setting('lock_timeout')");
     assert_int_equal(pg_start(pg, &order, patience(), &err), 0);
     assert_int_equal(pg_step(pg, patience(), &err), PG_ROW);
     transaction = pg_int(pg, 0);
     assert_string_equal(pg_text(pg, 1, NULL), "on");
     assert_string_equal(pg_text(pg, 2, NULL), "read committed");
     assert_string_equal(pg_text(pg, 3, NULL), "test pg");
+    assert_string_equal(pg_text(pg, 4, NULL), "9s");
+    assert_string_equal(pg_text(pg, 5, NULL), "5s");
     for (int i = 0; i < 2; i++) {
         assert_int_equal(pg_step(pg, patience(), &err), PG_ROW);
         assert_int_equal(pg_query_index(pg), 1);
