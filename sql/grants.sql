@@ -17,8 +17,8 @@ SET LOCAL ROLE tandem_owner;
 
 DO $guard$
 BEGIN
-    IF to_regproc('tandem.scribe_write') IS NULL THEN
-        RAISE EXCEPTION 'tandem: grants.sql needs step 0011_write '
+    IF to_regproc('tandem.is_entry') IS NULL THEN
+        RAISE EXCEPTION 'tandem: grants.sql needs step 0012_plain '
             'first' USING ERRCODE = 'TD004';
     END IF;
 END
@@ -73,7 +73,8 @@ GRANT INSERT ON tandem.entry, tandem.content, tandem.checkpoint
 GRANT EXECUTE ON FUNCTION tandem.scribe_find(uuid, text),
     tandem.scribe_body(uuid, text), tandem.scribe_last_log(text, uuid),
     tandem.scribe_leaves(uuid, bigint, integer), tandem.scribe_open_runs(text),
-    tandem.scribe_find_key(text, timestamptz), tandem.scribe_write
+    tandem.scribe_find_key(text, timestamptz), tandem.scribe_write,
+    tandem.is_entry, tandem.is_content
     TO tandem_writer;
 
 -- reader: facts, and runs without their texts.

@@ -140,6 +140,8 @@ FROM tried_role, (VALUES
     ('tandem.scribe_last_log(''a'', NULL)'),
     ('tandem.scribe_leaves(NULL, 0, 1)'),
     ('tandem.scribe_open_runs(''a'')'),
+    ('tandem.is_entry(0, ''a'', NULL, NULL, NULL, NULL)'),
+    ('tandem.is_content(''a'', NULL)'),
     ('tandem.scribe_write(' || repeat('''{}'', ', 25) || '''{}'')'))
     AS tried (call);
 

@@ -96,6 +96,75 @@ SELECT same('until they have one',
              WHERE run_id = run_of(12)), '0');
 DROP FUNCTION entries_insert(text[]);
 
+-- ---- a scribe's batches --------------------------------------------------------
+
+-- The call for entries that are written "kind run idx leaf"; those that are
+-- accepted bring a text.
+CREATE FUNCTION batch(body text, VARIADIC entries text[]) RETURNS text
+LANGUAGE sql AS $body$
+SELECT format('SELECT tandem.scribe_write(array_agg(%L::uuid), array_agg(idx), '
+    'array_agg(at), array_agg(kind), array_agg(run), array_agg(status), '
+    'array_agg(NULL::text), array_agg(at), %s, array_agg(leaf), '
+    'array_agg(''{"v":1}''::text), array_agg(run) FILTER (WHERE %s), '
+    'array_agg(''query''::text) FILTER (WHERE %3$s), '
+    'array_agg(at) FILTER (WHERE %3$s), '
+    'array_agg(leaf) FILTER (WHERE %3$s), '
+    'array_agg(%4$L::text) FILTER (WHERE %3$s)) '
+    'FROM (VALUES %5$s) AS entry (idx, at, kind, run, status, leaf)',
+    '00000000-0000-7000-8000-000000000001',
+    (SELECT string_agg(format('array_agg(NULL::%s)', type), ', ')
+     FROM unnest(string_to_array('bigint,bigint,bigint,text,text,bigint,'
+         'bigint,bigint,bigint,text,text', ',')) AS type),
+    'kind = ''accepted''', body,
+    (SELECT string_agg(format('(%s::bigint, %L::timestamptz, %L, %L::uuid, '
+         '%L, %L::bytea)', part[3], moment(), part[1],
+         run_of(nullif(part[2], '-')::integer),
+         CASE part[1] WHEN 'finished' THEN 'ok' END,
+         '\x' || repeat(part[4], 64)), ', ')
+     FROM unnest(entries) AS one, string_to_array(one, ' ') AS part))
+$body$;
+
+SELECT expect('tandem_writer', batch('text', 'accepted 21 200 a',
+    'log_linked - 201 a', 'accepted 22 202 a'), 'done');
+SELECT expect('tandem_writer', batch('text', 'finished 21 203 a'), 'done');
+SELECT same('a batch is there with its texts',
+            (SELECT string_agg(idx || coalesce(content.body, ''), ' '
+                               ORDER BY idx)
+             FROM tandem.entry LEFT JOIN tandem.content
+                 USING (run_id, recorded_at)
+             WHERE idx BETWEEN 200 AND 209 AND kind <> 'finished'),
+            '200text 201 202text');
+SELECT same('and its runs are open until they have an end',
+            (SELECT string_agg(run_id::text, ' ') FROM tandem.open_run
+             WHERE run_id IN (run_of(21), run_of(22))), run_of(22)::text);
+
+-- The same again, alone and with news; another entry for a place.
+SELECT expect('tandem_writer', batch('other', 'accepted 21 200 a',
+    'log_linked - 201 a', 'accepted 22 202 a'), 'done');
+SELECT expect('tandem_writer', batch('other', 'accepted 22 202 a',
+    'accepted 23 204 a'), 'done');
+SELECT expect('tandem_writer', batch('other', 'accepted 24 205 a',
+    'log_linked - 201 b'), 'TD002');
+SELECT expect('tandem_writer', batch('other', 'log_linked - 201 b'), 'TD002');
+SELECT expect('tandem_writer', batch('other', 'accepted 24 205 a',
+    'accepted 24 206 a'), '23505');
+SELECT expect('tandem_writer', batch('other', 'accepted 24 205 a',
+    'finished 21 206 a'), '23505');
+SELECT expect('tandem_writer', batch('other', 'accepted 24 205 a',
+    'Accepted - 206 a'), '23514');
+SELECT same('what was there stays, what is new is added',
+            (SELECT string_agg(idx || content.body, ' ' ORDER BY idx)
+             FROM tandem.entry JOIN tandem.content USING (run_id, recorded_at)
+             WHERE idx BETWEEN 200 AND 209 AND kind <> 'finished'),
+            '200text 202text 204other');
+
+-- What follows a batch in its transaction is compared as ever.
+SELECT expect('tandem_writer', batch('text', entry) || '; '
+    || entry_insert('accepted', run, 200 + run - 20, leaf => 'b'), 'TD002')
+FROM (VALUES (25, 'accepted 25 205 a'), (22, 'accepted 22 202 a'))
+    AS batches (run, entry);
+DROP FUNCTION batch(text, text[]);
+
 -- What could be neither listed nor verified is refused.
 SELECT expect('tandem_writer', entry_insert(kind, NULL, 50), '23514')
 FROM unnest(ARRAY['accepted', 'finished', 'orphaned', 'left']) AS kind;
@@ -108,6 +177,22 @@ SELECT expect('tandem_writer', replace(entry_insert('finished', 3, 50),
 SELECT expect('tandem_writer', replace(entry_insert('left', 3, 50),
     '''cancelled''', 'NULL'), '23514');
 SELECT expect('tandem_writer', content_insert(3, 'Query'), '23514');
+SELECT expect('tandem_writer', replace(entry_insert(kind, 3, 50),
+    format('%L, E', moment()), 'NULL, E'), '23514')
+FROM unnest(ARRAY['accepted', 'finished', 'left']) AS kind;
+SELECT expect('tandem_writer', replace(content_insert(3, 'query'),
+    repeat('0', 64), repeat('0', 62)), '23514');
+
+-- Whatever somebody may have put before the operators of PostgreSQL.
+BEGIN;
+CREATE FUNCTION agrees(text, text) RETURNS boolean
+LANGUAGE sql AS 'SELECT true';
+CREATE OPERATOR ~ (FUNCTION = agrees, LEFTARG = text, RIGHTARG = text);
+GRANT USAGE ON SCHEMA tandem_test TO tandem_writer;
+SELECT same('the operator is another', ('a'::text ~ 'b'::text)::text, 'true');
+SELECT expect('tandem_writer', entry_insert('Accepted', 3, 50), '23514');
+SELECT expect('tandem_writer', content_insert(3, 'Query'), '23514');
+ROLLBACK;
 
 -- Text comes back as it went in.
 SELECT expect('tandem_writer', content_insert(4, 'pro',

@@ -31,6 +31,9 @@ BEGIN
          'bigint[],text[],text[],bigint[],bigint[],bigint[],'
          'bigint[],text[],text[],bytea[],text[],uuid[],text[],'
          'timestamp with time zone[],bytea[],text[])'),
+        ('tandem_writer', 'EXECUTE', 'is_entry(bigint,text,uuid,text,'
+         'timestamp with time zone,bytea)'),
+        ('tandem_writer', 'EXECUTE', 'is_content(text,bytea)'),
 
         ('tandem_reader', 'USAGE', 'schema tandem'),
         ('tandem_reader', 'SELECT', 'schema_version'),

@@ -277,10 +277,24 @@ check_verify_notices() {
     spoiled 0003_insert_only "a function of somebody else" "claim_run()" \
         "ALTER FUNCTION tandem.claim_run() OWNER TO dba" \
         "ALTER FUNCTION tandem.claim_run() OWNER TO tandem_owner"
-    spoiled 0002_tables "a check that is gone" "entry_left on tandem.entry" \
-        "BEGIN; ALTER TABLE tandem.entry DROP CONSTRAINT entry_left; COMMIT" \
-        "ALTER TABLE tandem.entry ADD CONSTRAINT entry_left CHECK \
-         (kind <> 'left' OR status IS NOT DISTINCT FROM 'cancelled')"
+    spoiled 0013_checks "a check that is gone" "is_entry on tandem.entry" \
+        "ALTER TABLE tandem.entry DROP CONSTRAINT entry_is_entry" \
+        "ALTER TABLE tandem.entry ADD CONSTRAINT entry_is_entry CHECK \
+         (tandem.is_entry(idx, kind, run_id, status, started_at, leaf_hash))"
+    spoiled 0013_checks "a check that was not made of all rows" \
+        "is_content on tandem.content" \
+        "BEGIN; ALTER TABLE tandem.content DROP CONSTRAINT content_is_content; \
+         ALTER TABLE tandem.content ADD CONSTRAINT content_is_content CHECK \
+         (tandem.is_content(part, salt)) NOT VALID; COMMIT" \
+        "ALTER TABLE tandem.content VALIDATE CONSTRAINT content_is_content"
+    spoiled 0012_plain "a trigger that never looks" "same_place on" \
+        "BEGIN; DROP TRIGGER same_place ON tandem.entry; \
+         CREATE TRIGGER same_place BEFORE INSERT ON tandem.entry FOR EACH ROW \
+         WHEN (false) EXECUTE FUNCTION tandem.refuse_other_entry(); COMMIT" \
+        "BEGIN; DROP TRIGGER same_place ON tandem.entry; \
+         CREATE TRIGGER same_place BEFORE INSERT ON tandem.entry FOR EACH ROW \
+         WHEN (current_setting('tandem.plain_insert', true) IS DISTINCT FROM \
+         'on') EXECUTE FUNCTION tandem.refuse_other_entry(); COMMIT"
     spoiled 0002_tables "a DEFAULT partition" "DEFAULT" \
         "CREATE TABLE tandem.entry_rest PARTITION OF tandem.entry DEFAULT; \
          ALTER TABLE tandem.entry_rest OWNER TO tandem_owner" \

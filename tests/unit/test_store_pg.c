@@ -593,7 +593,7 @@ the_schema_is_known(void **state)
 
     (void)state;
     assert_int_equal(store->ops->check(store, &schema, &err), 0);
-    assert_int_equal(schema.found, 11);
+    assert_int_equal(schema.found, 13);
     assert_in_range(schema.found, schema.min, schema.max);
     assert_int_equal(empty->ops->check(empty, &schema, &err), 0);
     assert_int_equal(schema.found, 0);
