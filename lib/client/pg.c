@@ -20,8 +20,8 @@
 #include "base/clock.h"
 #include "client/pg_connect.h"
 
-#define TIMEOUT_QUERIES 2
-#define LEADING_QUERIES (1 + TIMEOUT_QUERIES + ARRAY_LEN(settings)) /* BEGIN */
+/* BEGIN, two time-outs, and the settings. */
+#define LEADING_QUERIES (3 + ARRAY_LEN(settings))
 #define MAX_IDLE_READS  16
 #define BINARY          1
 

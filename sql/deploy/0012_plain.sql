@@ -47,8 +47,9 @@ $guard$;
 
 -- ---- triggers ----------------------------------------------------------------
 
--- Looks in vain when there is no ON CONFLICT to swallow an entry.  Whoever says
--- so without need is told of no difference, and changes nothing all the same.
+-- An INSERT without ON CONFLICT swallows no entry, so there is nothing to look
+-- for.  Whoever sets this and has an ON CONFLICT is not told that another entry
+-- is in the place; it stays there all the same.
 DROP TRIGGER same_place ON tandem.entry;
 CREATE TRIGGER same_place BEFORE INSERT ON tandem.entry
     FOR EACH ROW
