@@ -8,8 +8,7 @@
  * as the verdict until curl reports the abort.
  *
  * A call whose response was whole is kept with its curl handle for the next
- * one: making a handle and telling it our policy takes longer than the rest of
- * a call.
+ * one: telling a new handle our policy is a tenth of what curl does for a call.
  */
 #include "client/http.h"
 
