@@ -10,7 +10,8 @@ from tandem import Stack, drain, wait_until
 
 FAST = "flash.delay_ms=10 pro.delay_ms=30 chunk_ms=0"
 TWO_SECONDS = "flash.delay_ms=200 pro.delay_ms=2000 chunk_ms=0"
-ENV = {"STREAM_WORKERS_MIN": "200", "STREAM_WORKERS_MAX": "200"}
+ENV = {"STREAM_WORKERS_MIN": "200", "STREAM_WORKERS_MAX": "200",
+       "FLASH_TIMEOUT_S": "30"}  # of a crowd on one machine
 
 
 def p99(values):
@@ -62,7 +63,7 @@ def crowded():
 
 def test_two_hundred_streams_at_once_all_end_in_done(crowded):
     streams = [crowded.open(sim=TWO_SECONDS) for _ in range(200)]
-    assert drain(streams, 20) == []
+    assert drain(streams, 40) == []
     assert [one.names() for one in streams] == \
         [["preliminary", "final", "done"]] * 200
     finished = set(crowded.ledger.runs("finished"))
@@ -89,7 +90,7 @@ def test_a_hundred_more_are_told_at_once_and_health_answers_throughout(
             wait_until(lambda: len(prober.took) > 50, 20, "enough probes")
             assert not any(one.ended_at for one in streams), \
                 "all were busy all the time"
-        assert drain(streams, 20) == []
+        assert drain(streams, 40) == []
     crowded.sim.reset()
     assert [one.status for one in streams] == [200] * 200
     assert [one.names()[-1] for one in streams] == ["done"] * 200
@@ -114,7 +115,7 @@ def test_a_crowd_that_comes_at_once_is_refused_too(crowded):
         crowd = [crowded.open() for _ in range(100)]
         assert drain(crowd, 20) == []
     assert [one.status for one in crowd] == [503] * 100
-    assert drain(streams, 20) == []
+    assert drain(streams, 40) == []
     crowded.sim.reset()
 
 
@@ -125,7 +126,7 @@ def test_as_many_callers_as_workers_are_never_told_that_all_are_busy():
                               "STREAM_WORKERS_MAX": "4"}) as stack:
         for _ in range(400):
             streams = [stack.open(sim=instant) for _ in range(4)]
-            assert drain(streams, 20) == []
+            assert drain(streams, 40) == []
             assert [one.status for one in streams] == [200] * 4
         assert stack.metric("overloaded_total") == 0
 
@@ -141,7 +142,7 @@ def test_workers_come_with_the_crowd_and_go_when_it_has_gone():
         for _ in range(20):
             streams.append(stack.open(sim=TWO_SECONDS))
             time.sleep(0.02)
-        assert drain(streams, 20) == []
+        assert drain(streams, 40) == []
         assert [one.status for one in streams] == [200] * 20
         wait_until(lambda: count() <= 4, 20, "surplus workers to leave")
         assert stack.ask(sim=FAST).names()[-1] == "done"
