@@ -70,6 +70,32 @@ SELECT format('INSERT INTO tandem.content (run_id, part, recorded_at, salt, '
     tandem_test.run_of(run), part, recorded_at, '\x' || repeat('0', 64), body)
 $body$;
 
+-- The call for entries that are written "kind run idx leaf"; those that are
+-- accepted bring a text.
+CREATE FUNCTION batch(body text, VARIADIC entries text[]) RETURNS text
+LANGUAGE sql AS $body$
+SELECT format('SELECT tandem.scribe_write(array_agg(%L::uuid), array_agg(idx), '
+    'array_agg(at), array_agg(kind), array_agg(run), array_agg(status), '
+    'array_agg(NULL::text), array_agg(at), %s, array_agg(leaf), '
+    'array_agg(''{"v":1}''::text), array_agg(run) FILTER (WHERE %s), '
+    'array_agg(''query''::text) FILTER (WHERE %3$s), '
+    'array_agg(at) FILTER (WHERE %3$s), '
+    'array_agg(leaf) FILTER (WHERE %3$s), '
+    'array_agg(%4$L::text) FILTER (WHERE %3$s)) '
+    'FROM (VALUES %5$s) AS entry (idx, at, kind, run, status, leaf)',
+    '00000000-0000-7000-8000-000000000001',
+    (SELECT string_agg(format('array_agg(NULL::%s)', type), ', ')
+     FROM unnest(string_to_array('bigint,bigint,bigint,text,text,bigint,'
+         'bigint,bigint,bigint,text,text', ',')) AS type),
+    'kind = ''accepted''', body,
+    (SELECT string_agg(format('(%s::bigint, %L::timestamptz, %L, %L::uuid, '
+         '%L, %L::bytea)', part[3], tandem_test.moment(), part[1],
+         tandem_test.run_of(nullif(part[2], '-')::integer),
+         CASE part[1] WHEN 'finished' THEN 'ok' END,
+         '\x' || repeat(part[4], 64)), ', ')
+     FROM unnest(entries) AS one, string_to_array(one, ' ') AS part))
+$body$;
+
 -- Every table, partitioned table and partition of the ledger.
 CREATE VIEW ledger_table AS
 SELECT pg_class.oid::regclass AS relation, relname, relispartition

@@ -98,32 +98,6 @@ DROP FUNCTION entries_insert(text[]);
 
 -- ---- a scribe's batches --------------------------------------------------------
 
--- The call for entries that are written "kind run idx leaf"; those that are
--- accepted bring a text.
-CREATE FUNCTION batch(body text, VARIADIC entries text[]) RETURNS text
-LANGUAGE sql AS $body$
-SELECT format('SELECT tandem.scribe_write(array_agg(%L::uuid), array_agg(idx), '
-    'array_agg(at), array_agg(kind), array_agg(run), array_agg(status), '
-    'array_agg(NULL::text), array_agg(at), %s, array_agg(leaf), '
-    'array_agg(''{"v":1}''::text), array_agg(run) FILTER (WHERE %s), '
-    'array_agg(''query''::text) FILTER (WHERE %3$s), '
-    'array_agg(at) FILTER (WHERE %3$s), '
-    'array_agg(leaf) FILTER (WHERE %3$s), '
-    'array_agg(%4$L::text) FILTER (WHERE %3$s)) '
-    'FROM (VALUES %5$s) AS entry (idx, at, kind, run, status, leaf)',
-    '00000000-0000-7000-8000-000000000001',
-    (SELECT string_agg(format('array_agg(NULL::%s)', type), ', ')
-     FROM unnest(string_to_array('bigint,bigint,bigint,text,text,bigint,'
-         'bigint,bigint,bigint,text,text', ',')) AS type),
-    'kind = ''accepted''', body,
-    (SELECT string_agg(format('(%s::bigint, %L::timestamptz, %L, %L::uuid, '
-         '%L, %L::bytea)', part[3], moment(), part[1],
-         run_of(nullif(part[2], '-')::integer),
-         CASE part[1] WHEN 'finished' THEN 'ok' END,
-         '\x' || repeat(part[4], 64)), ', ')
-     FROM unnest(entries) AS one, string_to_array(one, ' ') AS part))
-$body$;
-
 SELECT expect('tandem_writer', batch('text', 'accepted 21 200 a',
     'log_linked - 201 a', 'accepted 22 202 a'), 'done');
 SELECT expect('tandem_writer', batch('text', 'finished 21 203 a'), 'done');
@@ -163,7 +137,6 @@ SELECT expect('tandem_writer', batch('text', entry) || '; '
     || entry_insert('accepted', run, 200 + run - 20, leaf => 'b'), 'TD002')
 FROM (VALUES (25, 'accepted 25 205 a'), (22, 'accepted 22 202 a'))
     AS batches (run, entry);
-DROP FUNCTION batch(text, text[]);
 
 -- What could be neither listed nor verified is refused.
 SELECT expect('tandem_writer', entry_insert(kind, NULL, 50), '23514')

@@ -46,6 +46,27 @@ say B "RESET ROLE"
 same "and there is one entry" "$(as_super -d by_psql -c "SELECT count(*) FROM \
     tandem.entry WHERE run_id = tandem_test.run_of(902)")" 1
 
+# The same with a batch, and with another entry for a place.
+batch_of() {
+    as_super -d by_psql -c "SELECT tandem_test.batch('text', '$1')"
+}
+say A "BEGIN; SET LOCAL ROLE tandem_writer; $(batch_of "accepted 903 9910 a")"
+heard A >/dev/null
+say B "SET ROLE tandem_writer; $(batch_of "accepted 903 9910 a")"
+succeeds "a batch waits for its first try" session_blocks B
+say A "COMMIT"
+heard A >/dev/null
+same "a batch that was written is absorbed" "$(heard B)" ""
+say A "BEGIN; SET LOCAL ROLE tandem_writer; $(batch_of "accepted 904 9911 a")"
+heard A >/dev/null
+say B "$(batch_of "accepted 904 9911 b")"
+succeeds "a batch waits for another in its place" session_blocks B
+say A "COMMIT"
+heard A >/dev/null
+same "it is told of the other" "$(heard B)" "ERROR:  TD002"
+say B "RESET ROLE"
+heard B >/dev/null
+
 # Writers and months.
 say A "BEGIN; SET LOCAL ROLE tandem_writer; $(insert_of erased 902 9901 0)"
 heard A >/dev/null
