@@ -424,6 +424,7 @@ config_free(struct config *config)
 {
     if (config == NULL)
         return;
+    arena_wipe(&config->arena);
     arena_close(&config->arena);
     free(config);
 }

@@ -141,10 +141,11 @@ extern const struct conf_table config_table;
  * ERR_NOMEM. */
 struct config *config_load(const char *path, char **environment,
                            struct err *err) ATTR_MUST_CHECK;
-void config_free(struct config *config); /* NULL is fine */
+void config_free(struct config *config); /* NULL is fine; leaves no secret */
 
 /* For a process that faces the network: takes the writer's login to PostgreSQL
- * out of its memory, and the reader's unless it keeps that. */
+ * out of this configuration and the environment, and the reader's unless it
+ * keeps that. */
 void config_forget_database(struct config *config, bool keep_reader);
 
 /* Where PostgreSQL is read, "" without it. */

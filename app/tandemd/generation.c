@@ -71,6 +71,7 @@ generation_new(const char *config_path, char **environment, struct err *err)
         err_set(err, ERR_NOMEM, "configuration");
         return NULL;
     }
+    generation->next = generation;
     generation->config = config_load(config_path, environment, err);
     if (generation->config == NULL)
         goto fail;
@@ -95,13 +96,43 @@ fail:
     return NULL;
 }
 
+static void
+leave_ring(struct generation *generation)
+{
+    struct generation *before = generation;
+
+    while (before->next != generation)
+        before = before->next;
+    before->next = generation->next;
+}
+
 void
 generation_free(struct generation *generation)
 {
     if (generation == NULL)
         return;
+    leave_ring(generation);
     config_free(generation->config);
     free(generation);
+}
+
+void
+generation_join(struct generation *generation, struct generation *ring)
+{
+    generation->next = ring->next;
+    ring->next = generation;
+}
+
+void
+generation_forget_database(const struct generation *generation,
+                           bool keep_reader)
+{
+    const struct generation *each = generation;
+
+    do {
+        config_forget_database(each->config, keep_reader);
+        each = each->next;
+    } while (each != generation);
 }
 
 bool

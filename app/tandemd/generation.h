@@ -16,7 +16,8 @@
 #define GENERATION_MAX_PEERS 16
 
 struct generation {
-    struct config *config; /* owned */
+    struct config *config;   /* owned */
+    struct generation *next; /* in a ring of all that are alive in here */
     const char *ledger_path;
     const char *spool_path;
     const char *checkpoint_key_path;
@@ -30,6 +31,14 @@ struct generation {
 struct generation *generation_new(const char *config_path, char **environment,
                                   struct err *err) ATTR_MUST_CHECK;
 void generation_free(struct generation *generation); /* NULL is fine */
+
+/* Into the ring of those it will live beside, until it is freed. */
+void generation_join(struct generation *generation, struct generation *ring);
+
+/* config_forget_database() for everything in the ring: a child inherits the
+ * memory of all generations, not only of its own. */
+void generation_forget_database(const struct generation *generation,
+                                bool keep_reader);
 
 bool generation_knows_peer(const struct generation *generation, uid_t uid);
 

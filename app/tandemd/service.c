@@ -122,6 +122,7 @@ on_reload(void *arg, struct master_pool *pools, const void **config,
                        "%s cannot change in a reload: restart, or set it back",
                        frozen->name);
     }
+    generation_join(next, service->current);
     service->previous = service->current;
     service->current = next;
     provider_forget();

@@ -139,7 +139,7 @@ workers_stream(struct child *child)
     struct ask *ask;
     int code;
 
-    config_forget_database(generation->config, false);
+    generation_forget_database(generation, false);
     ask = ask_new(generation->config, child, &err);
     if (ask == NULL) {
         log_error("worker_sick", "%s", err.text);
@@ -178,7 +178,7 @@ workers_control(struct child *child)
     struct control *control;
     int code;
 
-    config_forget_database(generation->config, true);
+    generation_forget_database(generation, true);
     control = control_new(&config, &err);
     if (control == NULL) {
         log_error("worker_sick", "%s", err.text);

@@ -61,6 +61,14 @@ arena_close(struct arena *arena)
     arena->used_bytes = 0;
 }
 
+void
+arena_wipe(struct arena *arena)
+{
+    for (struct arena_block *block = arena->blocks; block != NULL;
+         block = block->next)
+        explicit_bzero(block->bytes, block->used);
+}
+
 static struct arena_block *
 add_block(struct arena *arena, size_t len)
 {

@@ -30,6 +30,9 @@ void arena_init(struct arena *arena, size_t max_bytes);
 void arena_reset(struct arena *arena);
 void arena_close(struct arena *arena);
 
+/* Overwrites what it has handed out, which held secrets; then close it. */
+void arena_wipe(struct arena *arena);
+
 /* Zeroed and fit for any type.  NULL when the maximum or memory is reached. */
 void *arena_alloc(struct arena *arena, size_t len) ATTR_MUST_CHECK;
 

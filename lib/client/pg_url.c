@@ -120,6 +120,15 @@ take_apart(struct pg_url *parsed, const PQconninfoOption *options,
     return split_hosts(parsed, &lists, err);
 }
 
+/* The password is among them. */
+static void
+wipe(PQconninfoOption *options)
+{
+    for (; options->keyword != NULL; options++)
+        if (options->val != NULL)
+            explicit_bzero(options->val, strlen(options->val));
+}
+
 int
 pg_url_parse(struct pg_url *parsed, const char *url, struct err *err)
 {
@@ -137,6 +146,7 @@ pg_url_parse(struct pg_url *parsed, const char *url, struct err *err)
                        "postgresql://user:password@host:port/database or "
                        "host=... port=... dbname=... user=...");
     result = take_apart(parsed, options, err);
+    wipe(options);
     PQconninfoFree(options);
     return result;
 }
@@ -144,6 +154,7 @@ pg_url_parse(struct pg_url *parsed, const char *url, struct err *err)
 void
 pg_url_close(struct pg_url *parsed)
 {
+    arena_wipe(&parsed->arena);
     arena_close(&parsed->arena);
 }
 

@@ -290,11 +290,10 @@ take_line(struct reader *reader, char *line, struct err *err)
 }
 
 static int
-take_lines(struct reader *reader, FILE *file, struct err *err)
+take_lines(struct reader *reader, FILE *file, char line[LINE_MAX_BYTES],
+           struct err *err)
 {
-    char line[LINE_MAX_BYTES];
-
-    while (fgets(line, sizeof(line), file) != NULL) {
+    while (fgets(line, LINE_MAX_BYTES, file) != NULL) {
         reader->line++;
         if (strchr(line, '\n') == NULL && !feof(file))
             return err_set(err, ERR_INVALID,
@@ -313,6 +312,8 @@ conf_read_file(const struct conf_table *table, const char *path, void *values,
                struct arena *arena, struct err *err)
 {
     struct reader reader = { table, values, arena, NULL, 0 };
+    char buffer[BUFSIZ];
+    char line[LINE_MAX_BYTES];
     FILE *file;
     int rc;
 
@@ -323,10 +324,13 @@ conf_read_file(const struct conf_table *table, const char *path, void *values,
     file = fopen(path, "re");
     if (file == NULL)
         return err_set_errno(err, ERR_SYSTEM, "cannot open %s", path);
-    rc = take_lines(&reader, file, err);
+    setvbuf(file, buffer, _IOFBF, sizeof(buffer));
+    rc = take_lines(&reader, file, line, err);
     if (rc == -1)
         err_prefix(err, "%s:%u", path, reader.line);
     fclose(file);
+    explicit_bzero(buffer, sizeof(buffer)); /* secrets went through both */
+    explicit_bzero(line, sizeof(line));
     return rc;
 }
 

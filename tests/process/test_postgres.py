@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import json
+import signal
 import threading
 
 import pytest
@@ -132,6 +133,20 @@ def holds(pid, secret):
     return False
 
 
+def reload(stack):
+    before = len(stack.log.lines(event="reload_finished"))
+    stack.tandemd.send(signal.SIGHUP)
+    wait_until(lambda: len(stack.log.lines(event="reload_finished")) > before,
+               20, "a reload to end")
+
+
+def logins_in(stack):
+    return {pool: {secret for pid in stack.workers(pool)
+                   for secret in (b"writes-4711", b"reads-4712")
+                   if holds(pid, secret)}
+            for pool in ("stream", "control", "scribe")}
+
+
 @pytest.mark.parametrize("in_file", [False, True])
 def test_who_faces_the_network_holds_no_login_to_write(cluster, in_file):
     logins = {name: url + f"&password={secret}" for (name, url), secret in zip(
@@ -145,16 +160,16 @@ def test_who_faces_the_network_holds_no_login_to_write(cluster, in_file):
             for name in logins:
                 del stack.env[name]
             stack.start_tandemd()
-        stack.ask(sim=FAST)
-        experiments(stack)
-        found = {pool: {secret for pid in stack.workers(pool)
-                        for secret in (b"writes-4711", b"reads-4712")
-                        if holds(pid, secret)}
-                 for pool in ("stream", "control", "scribe")}
-        assert stack.workers("stream") and stack.workers("control")
-        assert b"writes-4711" in found["scribe"]
-        assert found["control"] == {b"reads-4712"}
-        assert found["stream"] == set()
+        for reloads in range(3):
+            if reloads > 0:
+                reload(stack)
+            stack.ask(sim=FAST)
+            experiments(stack)
+            found = logins_in(stack)
+            assert stack.workers("stream") and stack.workers("control")
+            assert b"writes-4711" in found["scribe"]
+            assert found["control"] == {b"reads-4712"}, f"{reloads} reloads"
+            assert found["stream"] == set(), f"{reloads} reloads"
 
 
 def connections(cluster):
