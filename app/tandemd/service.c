@@ -169,6 +169,7 @@ on_draining(void *arg)
 
     metrics_gauge(METRICS_DRAINING, 0, 1);
     listen_stop_stream(&service->sockets);
+    service->pools[WORKERS_STREAM].listen_fd = -1;
 }
 
 static unsigned

@@ -53,7 +53,8 @@ struct master_pool {
 };
 
 /* What the caller supplies; each may be NULL.  Pools may change in a reload
- * (sizes, quota), not in number, order, main, name or listen_fd. */
+ * (sizes, quota), not in number, order, main, name or listen_fd; the last may
+ * end with draining. */
 struct master_hooks {
     void *arg;
 
@@ -71,7 +72,9 @@ struct master_hooks {
     /* SIGUSR1: reopen logs.  Called in the master and in each child. */
     void (*rotate)(void *arg);
 
-    /* Draining begins: stop listening where that is ours to do.  Once. */
+    /* Draining begins: stop listening where that is ours to do, and set the
+     * listen_fd of such pools to -1, for the number soon means something else.
+     * Once. */
     void (*draining)(void *arg);
 
     /* Once per tick, every 250 ms or a little sooner: gauges and the like.

@@ -1,5 +1,6 @@
 """Stopping loses nothing; reloading cuts nothing."""
 
+import os
 import signal
 import socket
 import time
@@ -68,6 +69,28 @@ def test_a_second_sigterm_cuts_runs_short_but_each_has_its_record():
             end = stack.ledger.end(one.run_id)
             assert end["pro"]["cancelled"] == "shutdown"
         assert stack.tandemd.wait(20) == 0
+
+
+def test_a_scribe_born_while_it_stops_logs_and_hears():
+    """Its log has the number that the stream socket had."""
+    with Stack(web=None, start=False) as stack:
+        stack.env["LOG_FILE"] = str(stack.folder / "tandemd.log")
+        stack.expect_errors |= {"child_died"}
+        stack.expect_exit = 1  # somebody was killed
+        stack.start()
+        stream = stack.open(sim="flash.delay_ms=50 pro.delay_ms=3000")
+        stream.until("preliminary", 5)
+        stack.tandemd.send(signal.SIGTERM)
+        stack.log.wait_for(5, event="drain_started")
+        stack.tandemd.send(signal.SIGUSR1)
+        stack.log.wait_for(5, event="logs_reopened")
+        scribe, = stack.workers("scribe")
+        os.kill(scribe, signal.SIGKILL)
+        fresh, = wait_until(lambda: set(stack.workers("scribe")) - {scribe}, 5,
+                            "a new scribe")
+        stack.log.wait_for(5, event="ledger_log_opened", pid=fresh)
+        assert stream.finish(10).names()[-1] == "done"
+        stack.stop_tandemd()
 
 
 def test_draining_is_limited_by_drain_s():
