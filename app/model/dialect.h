@@ -37,9 +37,17 @@ struct dialect_moment {
     int64_t seconds_left;      /* until nobody waits any more, rounded up */
 };
 
+/* What shows that an answer is whole although the transport does not. */
+enum dialect_proof {
+    DIALECT_MARKER,      /* the end marker */
+    DIALECT_COUNTS,      /* the total count: only the last chunk has one, while
+                          * the marker may stand on every chunk */
+    DIALECT_LATE_MARKER, /* both may; then a marker, if a text before had none */
+};
+
 struct dialect {
     bool wants_google_token;
-    bool repeats_marker; /* the end marker may stand on every chunk */
+    enum dialect_proof proof;
 
     /* ERR_INVALID, naming what is wrong with the setting but no secret. */
     int (*check)(const struct model_config *config, struct err *err);

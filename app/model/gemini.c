@@ -375,7 +375,7 @@ gemini_classify(const json_t *error)
 
 const struct dialect dialect_vertex = {
     .wants_google_token = true,
-    .repeats_marker = true,
+    .proof = DIALECT_COUNTS,
     .check = vertex_check,
     .url = vertex_url,
     .headers = vertex_headers,
@@ -386,7 +386,7 @@ const struct dialect dialect_vertex = {
 
 const struct dialect dialect_gemini = {
     .wants_google_token = false,
-    .repeats_marker = true,
+    .proof = DIALECT_LATE_MARKER,
     .check = gemini_check,
     .url = gemini_url,
     .headers = gemini_headers,

@@ -306,7 +306,7 @@ openai_classify(const json_t *error)
 
 const struct dialect dialect_openai = {
     .wants_google_token = false,
-    .repeats_marker = false,
+    .proof = DIALECT_MARKER,
     .check = openai_check,
     .url = openai_url,
     .headers = openai_headers,

@@ -188,6 +188,7 @@ take_object(struct reply *reply, const json_t *object)
         fail_as_told(reply, error);
     else if (json_is_object(object))
         reply->dialect->event(reply, object);
+    reply->text_unmarked |= reply->finish == REPLY_OPEN && reply->text.len > 0;
 }
 
 /* Errors come wrapped in an array of one, and so do whole answers of servers
@@ -434,15 +435,22 @@ failure_of_finish(const struct reply *reply)
 }
 
 /* The end marker is the proof of a whole answer; the transport is only heard
- * where there is none, or where the markers of this dialect stand on every
- * chunk and prove nothing.  Then the counts, which come last, must be in. */
+ * where there is none, or where the markers of this dialect may stand on every
+ * chunk and prove nothing by themselves. */
 static bool
 end_is_proven(const struct reply *reply)
 {
     if (reply->finish == REPLY_OPEN || reply->text_after_finish)
         return false;
-    return !reply->dialect->repeats_marker ||
-           (reply->usage.total_tokens != -1 && !reply->ends_inside);
+    switch (reply->dialect->proof) {
+    case DIALECT_MARKER:
+        return true;
+    case DIALECT_COUNTS:
+        return reply->usage.total_tokens != -1 && !reply->ends_inside;
+    case DIALECT_LATE_MARKER:
+        return reply->text_unmarked && !reply->ends_inside;
+    }
+    return false;
 }
 
 static enum failure

@@ -70,6 +70,7 @@ struct reply {
     bool ends_inside;       /* the last event was cut */
     bool renamed;           /* another model or response id came later */
     bool text_after_finish; /* so markers here are no proof of the end */
+    bool text_unmarked;     /* some came before any marker */
     bool out_of_memory;
     enum reply_finish finish;
     enum failure failure;

@@ -514,6 +514,15 @@ test_the_transport_is_heard_only_without_a_marker(void **state)
             .text = "a",
             .finish = "STOP",
         };
+        const struct reply_case counted = {
+            .name = "with one and counts, as on every chunk of old models",
+            .bytes = LAST("a", "STOP") E COUNTS E,
+            .transport = table[i].transport,
+            .outcome = table[i].outcome,
+            .failure = table[i].failure,
+            .text = "a",
+            .finish = "STOP",
+        };
         const struct reply_case nothing = {
             .name = "before any response",
             .bytes = "",
@@ -528,6 +537,8 @@ test_the_transport_is_heard_only_without_a_marker(void **state)
         reply_case_run(&dialect_vertex, &unproven);
         reply_case_run(&dialect_vertex, &uncounted);
         reply_case_run(&dialect_vertex, &nothing);
+        reply_case_run(&dialect_gemini, &with);
+        reply_case_run(&dialect_gemini, &counted);
     }
 }
 
