@@ -249,11 +249,34 @@ redact_number(struct privacy *privacy, const json_t *value, const char *name,
     return string_of(&privacy->scratch, from, err);
 }
 
+/* Names that differed may be the same without what was personal in them, and
+ * each keeps its value.  Numbers only rise within an object, or many such names
+ * would take long. */
+static int
+set_member(json_t *object, const char *name, size_t *number, json_t *value)
+{
+    const size_t size = strlen(name) + sizeof(" 18446744073709551615");
+    char *free_name = malloc(size);
+    int result;
+
+    if (free_name == NULL) {
+        json_decref(value);
+        return -1;
+    }
+    snprintf(free_name, size, "%s", name);
+    while (json_object_get(object, free_name) != NULL)
+        snprintf(free_name, size, "%s %zu", name, ++*number);
+    result = json_object_set_new(object, free_name, value);
+    free(free_name);
+    return result;
+}
+
 /* Names are text that callers write, too; a redacted one labels the value. */
 static int
-redact_pair(struct privacy *privacy, json_t *object, const char *name,
-            const json_t *value, struct privacy_counts *counts, struct err *err)
+redact_pair(struct privacy *privacy, json_t *object, size_t *number, void *at,
+            struct privacy_counts *counts, struct err *err)
 {
+    const char *name = json_object_iter_key(at);
     json_t *redacted;
     char *clean_name;
     int result;
@@ -264,8 +287,9 @@ redact_pair(struct privacy *privacy, json_t *object, const char *name,
     clean_name = strdup(buf_cstr(&privacy->scratch));
     if (clean_name == NULL)
         return err_set(err, ERR_NOMEM, "redacted name");
-    redacted = redact_value(privacy, value, clean_name, counts, err);
-    result = json_object_set_new(object, clean_name, redacted);
+    redacted = redact_value(privacy, json_object_iter_value(at), clean_name,
+                            counts, err);
+    result = set_member(object, clean_name, number, redacted);
     if (result == -1)
         err_set(err, ERR_NOMEM, "redacted member");
     free(clean_name);
@@ -278,13 +302,13 @@ redact_object(struct privacy *privacy, const json_t *value,
 {
     json_t *object = json_object();
     void *at = json_object_iter((json_t *)(uintptr_t)value);
+    size_t number = 1;
 
     if (object == NULL)
         err_set(err, ERR_NOMEM, "redacted object");
     for (; object != NULL && at != NULL;
          at = json_object_iter_next((json_t *)(uintptr_t)value, at)) {
-        if (redact_pair(privacy, object, json_object_iter_key(at),
-                        json_object_iter_value(at), counts, err) == 0)
+        if (redact_pair(privacy, object, &number, at, counts, err) == 0)
             continue;
         json_decref(object);
         return NULL;

@@ -45,9 +45,10 @@ int privacy_redact_text(struct privacy *privacy, const char *text, size_t len,
                         struct buf *out, struct privacy_counts *counts,
                         struct err *err) ATTR_MUST_CHECK;
 
-/* A redacted copy, a new reference: strings, numbers and the names of members.
- * Whatever stands under a name such as password or token is a credential as a
- * whole.  NULL when it fails. */
+/* A redacted copy, a new reference: strings, numbers and the names of members,
+ * which get a number where one is taken ("[EMAIL]", "[EMAIL] 2").  Whatever
+ * stands under a name such as password or token is a credential as a whole.
+ * NULL when it fails. */
 json_t *privacy_redact_json(struct privacy *privacy, const json_t *value,
                             struct privacy_counts *counts,
                             struct err *err) ATTR_MUST_CHECK;

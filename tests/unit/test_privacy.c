@@ -166,6 +166,31 @@ test_json_keeps_its_shape_and_loses_its_secrets(void **state)
     json_decref(want);
 }
 
+static void
+test_no_member_is_lost_because_its_name_is_redacted(void **state)
+{
+    struct privacy_counts counts = { { 0 } };
+    json_t *value =
+        json_loads("{\"alice@example.com\":\"a\",\"[EMAIL] 2\":\"b\","
+                   "\"bob@example.com\":\"c\",\"[EMAIL]\":\"d\","
+                   "\"deep\":{\"x@example.com\":1,\"y@example.com\":2}}",
+                   0, NULL);
+    json_t *want = json_loads(
+        "{\"[EMAIL]\":\"a\",\"[EMAIL] 2\":\"b\",\"[EMAIL] 3\":\"c\","
+        "\"[EMAIL] 4\":\"d\",\"deep\":{\"[EMAIL]\":1,\"[EMAIL] 2\":2}}",
+        0, NULL);
+    json_t *redacted;
+
+    (void)state;
+    redacted = privacy_redact_json(privacy, value, &counts, NULL);
+    if (!json_equal(redacted, want))
+        fail_msg("%s", json_dumps(redacted, 0));
+    assert_int_equal(counts.of[PRIVACY_EMAIL], 4);
+    json_decref(redacted);
+    json_decref(value);
+    json_decref(want);
+}
+
 /* A hostile text may be refused, but it must not hang or half pass. */
 static void
 test_a_long_hostile_text_is_done_or_refused_quickly(void **state)
@@ -198,6 +223,7 @@ main(void)
         cmocka_unit_test(test_every_sample_becomes_what_it_should),
         cmocka_unit_test(test_finds_are_counted_by_kind),
         cmocka_unit_test(test_json_keeps_its_shape_and_loses_its_secrets),
+        cmocka_unit_test(test_no_member_is_lost_because_its_name_is_redacted),
         cmocka_unit_test(test_a_long_hostile_text_is_done_or_refused_quickly),
     };
 
