@@ -13,7 +13,7 @@
  * has gone, before the spool's turn, and a little more. */
 #define ACCEPT_MS 12000
 
-/* To say that the record failed: the deadline may have passed by then. */
+/* To tell the end: the deadline may have passed by then. */
 #define GRACE_MS 500
 
 /* Whom a wait listens to. */
@@ -141,7 +141,8 @@ look_at_record(struct drive *drive)
             run->receipt = *clerk_receipt(clerk);
             run->facts.receipt = &run->receipt;
         }
-        stream_set_deadline(drive->tools->stream, run->deadline_mono_ms);
+        stream_set_deadline(drive->tools->stream,
+                            run->deadline_mono_ms + GRACE_MS);
         step(drive, &(struct turn_fact){ .kind = TURN_RECORDED });
         break;
     case CLERK_REFUSED:

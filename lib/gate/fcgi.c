@@ -35,7 +35,8 @@
 struct fcgi {
     FCGX_Request request;     /* ipcFd is -1 between requests */
     bool body_ended;          /* libfcgi will read no more */
-    int64_t send_ms;          /* the longest a write(2) waits */
+    int64_t send_ms;          /* the longest a write(2) may wait */
+    int64_t wait_ms;          /* the longest it waits now */
     int64_t deadline_mono_ms; /* of all writes; 0: none */
 };
 
@@ -119,6 +120,7 @@ fcgi_begin(struct fcgi *gate, int fd, const struct fcgi_timeouts *timeouts,
     }
     gate->body_ended = false;
     gate->send_ms = timeouts->send_ms;
+    gate->wait_ms = timeouts->send_ms;
     gate->deadline_mono_ms = 0;
     if (read_request(&gate->request, fd) != 0)
         return err_set(err, ERR_INVALID,
@@ -267,19 +269,22 @@ fits(const struct fcgi *gate, size_t len)
     return len <= (size_t)(out->stop - out->wrNext);
 }
 
-/* The next write(2) waits at most until the deadline; past it, not at all. */
+/* The next write(2) waits at most until the deadline; past it, not at all.  A
+ * later deadline than the last gives it its time back. */
 static void
 bound_wait(struct fcgi *gate)
 {
-    int left_ms;
+    int64_t wait_ms = gate->send_ms;
 
-    if (gate->deadline_mono_ms == 0)
-        return;
-    left_ms = clock_left_ms(gate->deadline_mono_ms);
-    if (left_ms < gate->send_ms &&
-        sock_set_timeouts(gate->request.ipcFd, 0, left_ms > 0 ? left_ms : 1,
-                          NULL) == -1)
-        return; /* then send_ms bounds it */
+    if (gate->deadline_mono_ms != 0) {
+        const int left_ms = clock_left_ms(gate->deadline_mono_ms);
+
+        if (left_ms < wait_ms)
+            wait_ms = left_ms > 0 ? left_ms : 1;
+    }
+    if (wait_ms != gate->wait_ms &&
+        sock_set_timeouts(gate->request.ipcFd, 0, wait_ms, NULL) == 0)
+        gate->wait_ms = wait_ms;
 }
 
 static void
@@ -368,6 +373,7 @@ fcgi_end(struct fcgi *gate)
 
     if (gate->request.ipcFd == -1)
         return;
+    bound_wait(gate);
     sig_block(&old);
     if (FCGX_GetError(gate->request.out) != 0)
         drop(gate);

@@ -21,7 +21,7 @@
 
 #define MAX_WAITS 300
 
-/* What telling a failure to a slow reader may cost past the deadline. */
+/* What telling the end to a slow reader may cost past the deadline. */
 #define GRACE_MS 500
 
 #define ARENA_BYTES (64 * 1024)

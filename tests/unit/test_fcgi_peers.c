@@ -373,6 +373,51 @@ test_who_does_not_read_costs_one_send_time_out_in_all(void **state)
     assert_in_range(clock_mono_ms() - begin_ms, 2999, 5990);
 }
 
+/* How long the next write(2) may wait. */
+static int64_t
+send_timeout_ms(void)
+{
+    struct timeval timeout;
+    socklen_t len = sizeof(timeout);
+
+    assert_int_equal(
+        getsockopt(fcgi_fd(gate), SOL_SOCKET, SO_SNDTIMEO, &timeout, &len), 0);
+    return timeout.tv_sec * 1000 + timeout.tv_usec / 1000;
+}
+
+static void
+test_a_later_deadline_gives_a_reader_its_time_back(void **state)
+{
+    (void)state;
+    send_params();
+    assert_int_equal(fcgi_begin(gate, server, &patient, NULL), 0);
+    fcgi_set_deadline(gate, clock_mono_ms() - 1);
+    assert_int_equal(fcgi_write(gate, "x", 1, NULL), 0);
+    assert_int_equal(fcgi_flush(gate, NULL), 0);
+    assert_in_range(send_timeout_ms(), 1, 20); /* as ticks of the kernel go */
+    fcgi_set_deadline(gate, clock_mono_ms() + 3600000);
+    assert_int_equal(fcgi_write(gate, "x", 1, NULL), 0);
+    assert_int_equal(fcgi_flush(gate, NULL), 0);
+    assert_int_equal(send_timeout_ms(), patient.send_ms);
+}
+
+static void
+test_the_end_does_not_wait_past_the_deadline_either(void **state)
+{
+    static const char filling[4096];
+
+    (void)state;
+    send_params();
+    assert_int_equal(fcgi_begin(gate, server, &patient, NULL), 0);
+    while (send(fcgi_fd(gate), filling, sizeof(filling), MSG_DONTWAIT) > 0)
+        continue;
+    assert_int_equal(fcgi_write(gate, "x", 1, NULL), 0);
+    fcgi_set_deadline(gate, clock_mono_ms() + 100);
+    begin_ms = clock_mono_ms();
+    fcgi_end(gate);
+    assert_in_range(clock_mono_ms() - begin_ms, 50, patient.send_ms - 1000);
+}
+
 static int
 start(void **state)
 {
@@ -408,6 +453,8 @@ main(void)
         TEST(test_late_padding_is_not_leaving_and_does_not_stay_readable),
         TEST(test_whoever_leaves_after_late_padding_is_gone_at_the_first_look),
         TEST(test_writing_to_a_client_who_left_fails_and_goes_on_failing),
+        TEST(test_a_later_deadline_gives_a_reader_its_time_back),
+        TEST(test_the_end_does_not_wait_past_the_deadline_either),
         TEST(test_who_does_not_read_costs_one_send_time_out_in_all),
     };
 

@@ -225,7 +225,7 @@ test_one_who_reads_no_more_leaves_the_record_its_time(void **state)
                    "8010 receipt write:left\n"
                    "8020 receipt",
           .record = "ok/none complete complete: preliminary" },
-        { .name = "from the receipt on: until the run's deadline",
+        { .name = "from the receipt on: until shortly after the run's deadline",
           .script = { .model = { OK(300), OK(900) }, .stalled_at = 905 },
           .story = "0 headers ask:flash ask:pro\n"
                    "300 preliminary\n"
@@ -259,6 +259,17 @@ test_a_slow_reader_gets_what_is_left_of_the_time(void **state)
                    "8010 receipt\n"
                    "8060 error:pro_timeout!\n"
                    "8110 done:timeout:finished",
+          .record = "timeout/flash_only complete timed_out: preliminary" },
+        { .name = "a receipt of the last moment, after the run's deadline",
+          .script = { .model = { OK(300), SILENT },
+                      .write_ms = 50,
+                      .scribe[ENTRY_FINISHED] = { WORLD_RECORDS, 1990 } },
+          .story = "50 headers ask:flash ask:pro\n"
+                   "400 preliminary\n"
+                   "8000 write:finished\n"
+                   "9990 receipt\n"
+                   "10040 error:pro_timeout!\n"
+                   "10090 done:timeout:finished",
           .record = "timeout/flash_only complete timed_out: preliminary" },
         { .name = "a failure is told after the run's deadline",
           .script = { .model = { OK(300), OK(900) },
