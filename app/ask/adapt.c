@@ -5,10 +5,11 @@
 
 #include "base/clock.h"
 #include "guard/timeouts.h"
+#include "model/model.h"
 #include "sys/log.h"
 #include "text/jsonw.h"
 
-#define NOTE_MS 2000 /* the record of a change may take that long */
+#define NOTE_MS 2000 /* the record of changes may take that long */
 
 static int
 submit(struct clerk *clerk, const struct buf *facts, int64_t deadline_mono_ms,
@@ -61,10 +62,9 @@ wait_for_receipt(struct clerk *clerk)
 }
 
 static void
-note_change(const struct run *run, struct clerk *clerk, enum model_role role,
-            const struct timeouts_change *change)
+note_change(struct clerk *clerk, enum model_role role,
+            const struct timeouts_change *change, int64_t deadline_mono_ms)
 {
-    const int64_t soon_mono_ms = clock_mono_ms() + NOTE_MS;
     struct err err = { 0 };
 
     log_info("timeout_changed",
@@ -72,11 +72,7 @@ note_change(const struct run *run, struct clerk *clerk, enum model_role role,
              model_role_name(role), (long long)change->from_ms,
              (long long)change->to_ms, (long long)change->p95_ms,
              (long long)change->calls);
-    if (submit_change(clerk, role, change,
-                      soon_mono_ms < run->deadline_mono_ms
-                          ? soon_mono_ms
-                          : run->deadline_mono_ms,
-                      &err) == -1) {
+    if (submit_change(clerk, role, change, deadline_mono_ms, &err) == -1) {
         log_error("change_not_recorded", "%s", err.text);
     } else {
         wait_for_receipt(clerk);
@@ -86,13 +82,12 @@ note_change(const struct run *run, struct clerk *clerk, enum model_role role,
 }
 
 void
-adapt_after_run(const struct run *run, struct clerk *clerk)
+adapt_after_run(const struct config *config, struct clerk *clerk)
 {
+    const int64_t deadline_mono_ms = clock_mono_ms() + NOTE_MS;
     struct timeouts_change change;
 
-    if (run->facts.receipt == NULL)
-        return; /* a change could not be recorded either */
     for (enum model_role role = 0; role < MODEL_ROLE_COUNT; role++)
-        if (timeouts_learn(role, run->config, &change))
-            note_change(run, clerk, role, &change);
+        if (timeouts_learn(role, config, &change))
+            note_change(clerk, role, &change, deadline_mono_ms);
 }

@@ -4,11 +4,11 @@
 #ifndef ASK_ADAPT_H
 #define ASK_ADAPT_H
 
-#include "ask/run.h"
+#include "config.h"
 #include "ledger/clerk.h"
 
-/* A change is logged and written to the ledger as an `admin` entry, for which
- * the run's deadline leaves what is left of it. */
-void adapt_after_run(const struct run *run, struct clerk *clerk);
+/* A change is logged and written to the ledger as an `admin` entry, which may
+ * take two seconds: the run's client must have its answer before. */
+void adapt_after_run(const struct config *config, struct clerk *clerk);
 
 #endif

@@ -39,7 +39,8 @@ struct ask {
     struct arena arena; /* reset after each request */
     struct buf body;    /* kept, like the stream's, for the next request */
     struct stream stream;
-    bool is_sick; /* curl failed us: another process may do better */
+    bool is_sick;     /* curl failed us: another process may do better */
+    bool has_learned; /* a run is recorded that time-outs have not followed */
 };
 
 /* One HTTP request on its way through. */
@@ -378,7 +379,8 @@ serve_run(struct visit *visit, struct run *run)
                  vocab_words_name(run->request.words));
         ask->is_sick = turn_run(run, &tools) == -1 || ask->is_sick;
         tally_run(run);
-        adapt_after_run(run, ask->clerk);
+        /* Without a receipt a change could not be recorded either. */
+        ask->has_learned = run->facts.receipt != NULL;
         break;
     case TURN_RUN_TAKEN:
         visit->taken = true;
@@ -437,6 +439,14 @@ ask_serve(struct ask *ask, struct fcgi *gate)
     serve(&visit);
     count_visit(&visit);
     arena_reset(&ask->arena);
+}
+
+void
+ask_settle(struct ask *ask)
+{
+    if (ask->has_learned)
+        adapt_after_run(ask->config, ask->clerk);
+    ask->has_learned = false;
 }
 
 bool

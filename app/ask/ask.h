@@ -3,6 +3,7 @@
  *
  *     ask = ask_new(config, child, &err);         once per worker
  *     ask_serve(ask, gate);                       per request that was begun
+ *     ask_settle(ask);                            after its end
  *     ask_refuse(gate);                           when every worker is busy
  *     ask_free(ask);
  */
@@ -26,6 +27,9 @@ void ask_free(struct ask *ask); /* NULL is fine */
 
 /* Answers the request; the caller ends it with fcgi_end(). */
 void ask_serve(struct ask *ask, struct fcgi *gate);
+
+/* What a request leaves to do that its client need not wait for. */
+void ask_settle(struct ask *ask);
 
 /* True when this process should make room for another. */
 bool ask_is_sick(const struct ask *ask);

@@ -62,6 +62,7 @@ begin(struct child *child, struct fcgi *gate, int fd)
 struct server {
     void *tools;
     void (*serve)(struct child *child, void *tools, struct fcgi *gate);
+    void (*settle)(void *tools);        /* after the answer; NULL: nothing */
     bool (*is_sick)(const void *tools); /* NULL: never */
 };
 
@@ -91,6 +92,8 @@ serve_all(struct child *child, const struct server *server)
             board_set_stage(child->board, (size_t)child->slot, BOARD_REPLYING,
                             0);
             fcgi_end(gate);
+            if (server->settle != NULL)
+                server->settle(server->tools);
         }
         child_idle(child);
     }
@@ -124,6 +127,12 @@ serve_query(struct child *child, void *tools, struct fcgi *gate)
     ask_refuse(gate);
 }
 
+static void
+settle_query(void *tools)
+{
+    ask_settle(tools);
+}
+
 static bool
 is_ask_sick(const void *tools)
 {
@@ -134,7 +143,9 @@ int
 workers_stream(struct child *child)
 {
     const struct generation *generation = child->config;
-    struct server server = { .serve = serve_query, .is_sick = is_ask_sick };
+    struct server server = { .serve = serve_query,
+                             .settle = settle_query,
+                             .is_sick = is_ask_sick };
     struct err err = { 0 };
     struct ask *ask;
     int code;

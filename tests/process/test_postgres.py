@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from database import Cluster, Pooler, Refused
-from tandem import Stack, wait_until
+from tandem import Stack, drain, wait_until
 
 FAST = "flash.delay_ms=1 pro.delay_ms=5 chunk_ms=0"
 SLOW = "flash.delay_ms=20 pro.delay_ms=500 chunk_ms=0"
@@ -170,6 +170,40 @@ def test_who_faces_the_network_holds_no_login_to_write(cluster, in_file):
             assert b"writes-4711" in found["scribe"]
             assert found["control"] == {b"reads-4712"}, f"{reloads} reloads"
             assert found["stream"] == set(), f"{reloads} reloads"
+
+
+# Entries of this kind wait for a lock that a test may hold.
+SLOW_ADMIN = """
+CREATE FUNCTION public.wait_for_test() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_catalog.pg_advisory_xact_lock(4711); RETURN NEW; END $$;
+CREATE TRIGGER wait_for_test BEFORE INSERT ON tandem.entry FOR EACH ROW
+    WHEN (NEW.kind = 'admin') EXECUTE FUNCTION public.wait_for_test();
+"""
+LOCK = "DO $$BEGIN PERFORM pg_advisory_xact_lock(4711); END$$"
+
+
+@pytest.fixture
+def slow_admin(cluster):
+    cluster.psql(SLOW_ADMIN)
+    yield
+    cluster.psql("DROP FUNCTION public.wait_for_test() CASCADE")
+
+
+def test_no_client_waits_for_the_record_of_a_changed_time_out(
+        cluster, slow_admin):
+    with Stack(database=cluster, web=None, env={
+            "DATABASE_TIMEOUT_S": "30", "ADAPTIVE_TIMEOUTS": "true",
+            "EARLY_FLASH_TERMINATION": "false"}) as stack:
+        runs = [stack.open(sim=FAST) for _ in range(49)]
+        assert drain(runs, 40) == []
+        assert stack.log.lines(event="timeout_changed") == []
+        with stack.ledger.locked(LOCK):
+            assert stack.ask(sim=FAST).names()[-1] == "done"
+            stack.log.wait_for(20, event="timeout_changed")
+            assert stack.log.lines(event="change_not_recorded") == []
+        # Or it took us two seconds to look.
+        stack.expect_errors |= {"change_not_recorded"}
+        wait_until(lambda: stack.ledger.changes(), 20, "the record")
 
 
 def connections(cluster):

@@ -188,14 +188,13 @@ class DatabaseLedger(Ledger):
                     <> 1""")
 
     @contextlib.contextmanager
-    def locked(self):
-        """While inside, nobody else can commit."""
+    def locked(self, how="LOCK TABLE tandem.entry"):
+        """While inside, nobody else can commit, or get what else is locked."""
         holder = subprocess.Popen(
             ["psql", "-X", "-q", "-At", "-d", self.cluster.url("super")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
-            holder.stdin.write("BEGIN; LOCK TABLE tandem.entry; "
-                               "SELECT 'locked';\n")
+            holder.stdin.write(f"BEGIN; {how}; SELECT 'locked';\n")
             holder.stdin.flush()
             assert holder.stdout.readline().strip() == "locked"
             yield
