@@ -385,8 +385,7 @@ serve_run(struct visit *visit, struct run *run)
     case TURN_RUN_TAKEN:
         visit->taken = true;
         visit->status =
-            taken_answer(run->config, visit->gate, clerk_holder(ask->clerk),
-                         run->request.words);
+            taken_answer(run, visit->gate, clerk_holder(ask->clerk));
         break;
     case TURN_RUN_UNAVAILABLE:
         turn_away(visit, 503, "audit_unavailable",

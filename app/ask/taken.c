@@ -29,18 +29,21 @@ refuse_replay(struct fcgi *gate)
 /* The status of what a control worker says, which is in answer then; 0 when
  * none says anything. */
 static int
-ask_control(const char *path, const struct fcgi_wire_param *params,
+ask_control(const struct run *run, const struct fcgi_wire_param *params,
             size_t count, struct buf *answer)
 {
-    const int64_t deadline_mono_ms = clock_mono_ms() + REPLAY_MS;
+    const int64_t soon_mono_ms = clock_mono_ms() + REPLAY_MS;
+    const int64_t deadline_mono_ms = soon_mono_ms < run->deadline_mono_ms
+                                         ? soon_mono_ms
+                                         : run->deadline_mono_ms;
     struct err err = { 0 };
 
     for (;;) {
         int status;
 
         buf_clear(answer);
-        if (fcgi_call(path, params, count, deadline_mono_ms, answer, &err) ==
-            -1) {
+        if (fcgi_call(run->config->control_socket, params, count,
+                      deadline_mono_ms, answer, &err) == -1) {
             log_warn("replay_unavailable", "%s", err.text);
             return 0;
         }
@@ -53,8 +56,7 @@ ask_control(const char *path, const struct fcgi_wire_param *params,
 
 /* Tells what a control worker says, be it the answer or that it has none. */
 static int
-replay(const struct config *config, struct fcgi *gate, const char *run_id,
-       enum vocab_words words)
+replay(const struct run *run, struct fcgi *gate, const char *run_id)
 {
     char path[PATH_MAX_LEN], query[PATH_MAX_LEN];
     const struct fcgi_wire_param params[] = {
@@ -67,10 +69,10 @@ replay(const struct config *config, struct fcgi *gate, const char *run_id,
     int status;
 
     snprintf(path, sizeof(path), "/api/reasoning/runs/%s/events", run_id);
-    snprintf(query, sizeof(query), "replay=%s", vocab_words_name(words));
+    snprintf(query, sizeof(query), "replay=%s",
+             vocab_words_name(run->request.words));
     buf_init(&answer, REPLAY_MAX_BYTES);
-    status =
-        ask_control(config->control_socket, params, ARRAY_LEN(params), &answer);
+    status = ask_control(run, params, ARRAY_LEN(params), &answer);
     if (status == 0)
         status = refuse_replay(gate);
     else if (fcgi_write(gate, answer.bytes, answer.len, NULL) == -1)
@@ -80,12 +82,13 @@ replay(const struct config *config, struct fcgi *gate, const char *run_id,
 }
 
 int
-taken_answer(const struct config *config, struct fcgi *gate,
-             const struct entry_holder *holder, enum vocab_words words)
+taken_answer(const struct run *run, struct fcgi *gate,
+             const struct entry_holder *holder)
 {
     char run_id[UUID_TEXT_LEN];
     char body[BODY_MAX_BYTES];
 
+    fcgi_set_deadline(gate, run->deadline_mono_ms);
     if (!holder->same_request) {
         response_error(gate, 422, "idempotency_key_reused",
                        "This Idempotency-Key came with another request", NULL);
@@ -93,7 +96,7 @@ taken_answer(const struct config *config, struct fcgi *gate,
     }
     uuid_format(&holder->run_id, run_id);
     if (holder->ended)
-        return replay(config, gate, run_id, words);
+        return replay(run, gate, run_id);
     snprintf(body, sizeof(body),
              "{\"error\":\"The first request with this Idempotency-Key is "
              "still being answered\",\"code\":\"idempotency_in_progress\","

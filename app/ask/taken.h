@@ -8,13 +8,13 @@
 #ifndef ASK_TAKEN_H
 #define ASK_TAKEN_H
 
-#include "ask/vocab.h"
-#include "config.h"
+#include "ask/run.h"
 #include "gate/fcgi.h"
 #include "ledger/entry.h"
 
-/* Answers in these words; returns the status. */
-int taken_answer(const struct config *config, struct fcgi *gate,
-                 const struct entry_holder *holder, enum vocab_words words);
+/* Answers in the words that run was to be told in, until its deadline; returns
+ * the status. */
+int taken_answer(const struct run *run, struct fcgi *gate,
+                 const struct entry_holder *holder);
 
 #endif

@@ -29,6 +29,18 @@ def sip(streams, seconds):
         del one.gulp
 
 
+def test_who_does_not_read_a_replay_holds_no_worker_past_the_deadline():
+    with Stack(web=None, env={**ENV, "RUN_DEADLINE_S": "3",
+                              "AUDIT_SHARE_S": "0.5"}) as stack:
+        key = {"Idempotency-Key": "long"}
+        assert stack.ask(sim=LONG, headers=key).names()[-1] == "done"
+        again = stack.open(sim=LONG, headers=key)
+        stack.log.wait_for(20, event="replay_not_sent")
+        assert stack.log.lines(event="child_overdue") == []
+        again.close()
+        assert stack.metric("worker_restarts_total", reason="crashed") == 0
+
+
 def test_who_reads_a_byte_a_second_holds_one_worker_and_that_not_for_long():
     """Past a web server that would take the answer off the worker's hands."""
     with Stack(web=None, env=ENV) as stack:
