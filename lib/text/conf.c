@@ -42,7 +42,8 @@ refuse(const struct conf_option *option, const char *text, const char *why,
     const size_t len = strlen(text);
 
     if (option->type == CONF_SECRET)
-        return err_set(err, ERR_INVALID, "%s=***: %s", option->name, why);
+        return err_set(err, ERR_INVALID, "%s=%s: %s", option->name, CONF_HIDDEN,
+                       why);
     if (!is_printable(text))
         return err_set(err, ERR_INVALID, "%s: %s", option->name, why);
     if (len <= SHOWN_BYTES)
@@ -84,6 +85,11 @@ set_text(const struct conf_option *option, const char *text, const char **slot,
                       err);
     if (option->max > 0 && (len < option->min || len > option->max))
         return refuse_by_bounds(option, text, err);
+    if (option->type == CONF_SECRET && strcmp(text, CONF_HIDDEN) == 0)
+        return refuse(option, text,
+                      "this is how a secret is shown: put the secret itself "
+                      "here, or leave it empty",
+                      err);
     copy = arena_strdup(arena, text);
     if (copy == NULL)
         return err_set(err, ERR_NOMEM, "%s", option->name);

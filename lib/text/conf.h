@@ -23,10 +23,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+/* A secret as it is shown, which is no value of one. */
+#define CONF_HIDDEN "***"
+
 enum conf_type {
     CONF_STRING,  /* const char *, never NULL; min..max bytes when max > 0;
                      UTF-8 without control characters */
-    CONF_SECRET,  /* the same; shown as *** */
+    CONF_SECRET,  /* the same; shown as CONF_HIDDEN */
     CONF_INTEGER, /* int64_t, min..max */
     CONF_SECONDS, /* int64_t milliseconds, written as decimal seconds */
     CONF_BOOLEAN, /* bool */

@@ -102,7 +102,7 @@ append_value(struct buf *out, const struct conf_option *option,
         return append_text(out, *(const char *const *)slot);
     case CONF_SECRET:
         text = *(const char *const *)slot;
-        return buf_append_str(out, text[0] != '\0' ? "***" : "");
+        return buf_append_str(out, text[0] != '\0' ? CONF_HIDDEN : "");
     case CONF_INTEGER:
         return buf_printf(out, "%" PRId64, *(const int64_t *)slot);
     case CONF_SECONDS:

@@ -75,18 +75,23 @@ def test_tandemctls_manual_has_every_command():
         assert command in output_of("tandemctl", "--help")
 
 
-def test_the_dump_can_be_read_back(tmp_path):
+def test_the_dump_can_be_read_back_once_the_secrets_are_put_in(tmp_path):
     env = {"GEMINI_API_KEY": "k" * 20, "PATH": "/usr/bin:/bin"}
     dump = subprocess.run([BUILD / "tandemd", "--dump-config"], env=env,
                           capture_output=True, text=True, timeout=20,
                           check=True).stdout
     assert "k" * 20 not in dump
     path = tmp_path / "tandem.conf"
-    path.write_text(dump)
-    again = subprocess.run([BUILD / "tandemd", "-t", "-c", path],
-                           env={"PATH": env["PATH"]}, capture_output=True,
-                           text=True, timeout=20, check=False)
-    assert again.returncode == 0, again
+
+    def check(text):
+        path.write_text(text)
+        return subprocess.run([BUILD / "tandemd", "-t", "-c", path],
+                              env={"PATH": env["PATH"]}, capture_output=True,
+                              text=True, timeout=20, check=False)
+    hidden = check(dump)
+    assert hidden.returncode == 78 and "API_KEY=***" in hidden.stderr, hidden
+    whole = check(dump.replace("=***", "=" + "k" * 20))
+    assert whole.returncode == 0, whole
 
 
 @pytest.mark.parametrize("text, reason", [

@@ -223,6 +223,16 @@ test_a_secret_is_never_shown(void **state)
 }
 
 static void
+test_a_hidden_secret_is_no_secret(void **state)
+{
+    (void)state;
+    assert_file_refused("API_KEY=***\n",
+                        ":1: API_KEY=***: this is how a secret is shown: put "
+                        "the secret itself here, or leave it empty");
+    assert_string_equal(read_text("NOTE=***\n").note, "***");
+}
+
+static void
 test_text_with_control_characters_is_refused_and_not_shown(void **state)
 {
     static const char lf[] = "NOTE=a\nb";
@@ -421,6 +431,7 @@ main(void)
         cmocka_unit_test(test_what_is_no_assignment_is_refused_and_not_shown),
         cmocka_unit_test(test_quotes_that_do_not_match_are_refused),
         cmocka_unit_test(test_a_secret_is_never_shown),
+        cmocka_unit_test(test_a_hidden_secret_is_no_secret),
         cmocka_unit_test(
             test_text_with_control_characters_is_refused_and_not_shown),
         cmocka_unit_test(test_a_long_wrong_value_is_cut_between_characters),
