@@ -85,7 +85,7 @@ static const struct conf_option options[] = {
     { "SOCKET_GROUP", CONF_STRING, AT(socket_group), "", 0, 64, NULL,
       CONF_NEEDS_RESTART,
       "Group of the two FastCGI sockets: the web server's; empty keeps ours" },
-    TEXT("SOCKET_USERS", socket_users, "www-data",
+    TEXT("SOCKET_USERS", socket_users, CONFIG_SOCKET_USERS,
          "Users besides root and ourselves who may connect, by comma"),
 
     { "INSTANCE_NAME", CONF_STRING, AT(instance_name), "", 0, 200, NULL,
@@ -263,7 +263,7 @@ static const struct conf_option options[] = {
 
     SWITCH("ENABLE_AUTH", enable_auth, "false",
            "Ask for API_KEY in X-API-Key, except on health paths"),
-    SECRET("API_KEY", api_key, "The key callers must show, 16 bytes or more"),
+    SECRET("API_KEY", api_key, "The key callers must show, 16 bytes or more; with ENABLE_AUTH"),
 
     CHOICE("LOG_LEVEL", log_level, "INFO", level_words,
            "Least level that is logged"),
@@ -367,6 +367,10 @@ check_whole(const struct config *config, struct err *err)
     if (config->enable_auth && strlen(config->api_key) < 16)
         return err_set(err, ERR_INVALID,
                        "ENABLE_AUTH=true needs API_KEY of 16 bytes or more");
+    if (!config->enable_auth && is_set(config->api_key))
+        return err_set(err, ERR_INVALID,
+                       "API_KEY is set, but nobody is asked for it: set "
+                       "ENABLE_AUTH=true as well, or leave API_KEY empty");
     if (config->stream_workers_min > config->stream_workers_max)
         return err_set(err, ERR_INVALID,
                        "STREAM_WORKERS_MIN is above STREAM_WORKERS_MAX");

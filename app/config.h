@@ -46,6 +46,9 @@ struct config_role {
     int64_t first_token_ms;
 };
 
+/* SOCKET_USERS when nobody says otherwise: the web server's user of Debian. */
+#define CONFIG_SOCKET_USERS "www-data"
+
 struct config {
     struct arena arena; /* owns every string below */
 

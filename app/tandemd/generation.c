@@ -2,6 +2,7 @@
 #include "tandemd/generation.h"
 
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@
 #include "guard/privacy.h"
 #include "model/setup.h"
 #include "tandemd/listen.h"
+
+#define ODDITY_LEN 4300 /* SOCKET_USERS and a sentence */
 
 static int
 add_peer(struct generation *generation, uid_t uid, struct err *err)
@@ -40,6 +43,8 @@ find_peers(struct generation *generation, struct err *err)
 
         if (user != NULL && add_peer(generation, user->pw_uid, err) == -1)
             return -1;
+        if (user == NULL && name[0] != '\0' && generation->unknown_peer == NULL)
+            generation->unknown_peer = name;
     }
     return 0;
 }
@@ -133,6 +138,31 @@ generation_forget_database(const struct generation *generation,
         config_forget_database(each->config, keep_reader);
         each = each->next;
     } while (each != generation);
+}
+
+void
+generation_tell_oddities(const struct generation *generation,
+                         void (*tell)(const char *event, const char *text))
+{
+    const struct config *config = generation->config;
+    char text[ODDITY_LEN];
+
+    if (config->pro.timeout_ms + config->audit_share_ms >
+        config->run_deadline_ms)
+        tell("odd_times",
+             "PRO_TIMEOUT_S and AUDIT_SHARE_S are more than RUN_DEADLINE_S: "
+             "the accurate model will be cut earlier");
+    if (config->drain_ms < config->run_deadline_ms)
+        tell("odd_times", "DRAIN_S is less than RUN_DEADLINE_S: a stop may cut "
+                          "queries short");
+    if (generation->unknown_peer == NULL ||
+        strcmp(config->socket_users, CONFIG_SOCKET_USERS) == 0)
+        return;
+    snprintf(text, sizeof(text),
+             "SOCKET_USERS names %s, whom this machine does not have: if it is "
+             "the web server's user, nobody gets through to us",
+             generation->unknown_peer);
+    tell("odd_users", text);
 }
 
 bool

@@ -24,6 +24,7 @@ struct generation {
     const char *checkpoint_path;
     uid_t peers[GENERATION_MAX_PEERS]; /* who may connect to our sockets */
     size_t peer_count;
+    const char *unknown_peer; /* the first that this machine lacks; or NULL */
 };
 
 /* Loads and checks everything that can be checked without the network.  NULL
@@ -39,6 +40,11 @@ void generation_join(struct generation *generation, struct generation *ring);
  * memory of all generations, not only of its own. */
 void generation_forget_database(const struct generation *generation,
                                 bool keep_reader);
+
+/* Tells what is allowed and hardly meant: an event for the log, and a text. */
+void generation_tell_oddities(const struct generation *generation,
+                              void (*tell)(const char *event,
+                                           const char *text));
 
 bool generation_knows_peer(const struct generation *generation, uid_t uid);
 

@@ -118,6 +118,20 @@ load(const struct options *options)
     return generation;
 }
 
+static void
+warn(const char *event, const char *text)
+{
+    (void)event;
+    fprintf(stderr, "tandemd: warning: %s\n", text);
+}
+
+static void
+say_it_is_fine(const struct generation *generation)
+{
+    generation_tell_oddities(generation, warn);
+    puts("tandemd: configuration OK");
+}
+
 /* A core would hold prompts, answers and keys. */
 static void
 forbid_core_dumps(void)
@@ -167,7 +181,7 @@ main(int argc, char **argv)
     if (options.task == TASK_DUMP)
         code = print_config(generation->config);
     else
-        puts("tandemd: configuration OK");
+        say_it_is_fine(generation);
     generation_free(generation);
     return code;
 }

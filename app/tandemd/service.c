@@ -103,6 +103,12 @@ slots_needed(const struct config *config)
 
 /* ---- what the master asks ------------------------------------------------ */
 
+static void
+warn(const char *event, const char *text)
+{
+    log_warn(event, "%s", text);
+}
+
 static int
 on_reload(void *arg, struct master_pool *pools, const void **config,
           struct err *err)
@@ -130,6 +136,7 @@ on_reload(void *arg, struct master_pool *pools, const void **config,
     timeouts_begin(next->config);
     size_pools(pools, next->config);
     log_set_level((enum log_level)next->config->log_level);
+    generation_tell_oddities(next, warn);
     *config = next;
     return 0;
 }
@@ -260,20 +267,6 @@ prepare(struct service *service, struct err *err)
     return service->board != NULL ? 0 : -1;
 }
 
-/* Allowed, and hardly meant. */
-static void
-warn_of_odd_times(const struct config *config)
-{
-    if (config->pro.timeout_ms + config->audit_share_ms >
-        config->run_deadline_ms)
-        log_warn("odd_times",
-                 "PRO_TIMEOUT_S and AUDIT_SHARE_S are more than "
-                 "RUN_DEADLINE_S: the accurate model will be cut earlier");
-    if (config->drain_ms < config->run_deadline_ms)
-        log_warn("odd_times", "DRAIN_S is less than RUN_DEADLINE_S: a stop "
-                              "may cut queries short");
-}
-
 static int
 supervise(struct service *service)
 {
@@ -299,7 +292,7 @@ supervise(struct service *service)
              TANDEM_VERSION, service->current->config->flash.model,
              service->current->config->pro.model,
              (long long)service->current->config->stream_workers_max);
-    warn_of_odd_times(service->current->config);
+    generation_tell_oddities(service->current, warn);
     return master_run(&master);
 }
 

@@ -94,11 +94,32 @@ def test_the_dump_can_be_read_back_once_the_secrets_are_put_in(tmp_path):
     assert whole.returncode == 0, whole
 
 
+@pytest.mark.parametrize("text, said", [
+    ("SOCKET_USERS=root,wwwdata", "SOCKET_USERS names wwwdata,"),
+    ("PRO_TIMEOUT_S=60", "PRO_TIMEOUT_S and AUDIT_SHARE_S"),
+    ("DRAIN_S=10", "DRAIN_S is less"),
+    ("SOCKET_USERS=root", ""),
+])
+def test_the_check_warns_of_what_is_hardly_meant(tmp_path, text, said):
+    path = tmp_path / "tandem.conf"
+    path.write_text(text + "\n")
+    result = subprocess.run(
+        [BUILD / "tandemd", "-t", "-c", path], capture_output=True, text=True,
+        env={"GEMINI_API_KEY": "k" * 20, "PATH": "/usr/bin:/bin"}, timeout=20,
+        check=False)
+    assert result.returncode == 0, result
+    warnings = result.stderr.splitlines()
+    assert len(warnings) == (said != ""), result
+    assert all(line.startswith(f"tandemd: warning: {said}")
+               for line in warnings), result
+
+
 @pytest.mark.parametrize("text, reason", [
     ("FLASH_TIMEOUT_S=0", "conf:1: FLASH_TIMEOUT_S"),
     ("\nHEARTBEAT_MS=fast", "conf:2: HEARTBEAT_MS"),
     ("FLASH_TIMOUT_S=5", "FLASH_TIMEOUT_S"),
     ("ENABLE_AUTH=true", "API_KEY"),
+    ("API_KEY=0123456789abcdef", "ENABLE_AUTH=true"),
     ("", "GEMINI_API_KEY"),
 ])
 def test_a_bad_value_stops_the_start_with_file_line_and_reason(tmp_path, text,

@@ -162,6 +162,16 @@ def test_a_reload_that_would_need_a_restart_is_refused_by_name():
         assert stack.ask(sim=FAST).names()[-1] == "done"
 
 
+def test_a_reload_warns_of_what_is_hardly_meant():
+    with Stack(web=None, config={"SOCKET_USERS": "root"}) as stack:
+        assert stack.log.lines(event="odd_users") == []
+        stack.write_config(SOCKET_USERS="root,no-such-user")
+        stack.tandemd.send(signal.SIGHUP)
+        said = stack.log.wait_for(5, event="odd_users")
+        assert "SOCKET_USERS names no-such-user," in said["msg"]
+        stack.log.wait_for(20, event="reload_finished")
+
+
 def test_two_masters_do_not_take_each_others_sockets():
     with Stack(web=None) as stack:
         other = stack.folder / "other"

@@ -84,6 +84,7 @@ test_settings_that_do_not_fit_together_are_refused(void **state)
 {
     static const struct mistake mistakes[] = {
         { "ENABLE_AUTH=true", "API_KEY" },
+        { "API_KEY=0123456789abcdef", "ENABLE_AUTH=true" },
         { "STREAM_WORKERS_MAX=2", "STREAM_WORKERS_MIN" },
         { "RUN_DEADLINE_S=3", "AUDIT_SHARE_S" },
         { "FLASH_TIMEOUT_MIN_S=11", "FLASH_TIMEOUT_MIN_S" },
