@@ -15,12 +15,12 @@ on_bytes(void *arg, const char *bytes, size_t len)
     reply_feed(reply, bytes, len);
     if (reply->failure != FAILURE_NONE || reply->out_of_memory)
         return HTTP_SINK_STOP;
-    if (!reply_has_substance(reply))
-        return HTTP_SINK_MORE;
     if (call->first_token_mono_ms == 0 &&
         (reply->text.len > 0 || reply->thinks))
         call->first_token_mono_ms = clock_mono_ms();
-    return HTTP_SINK_FIRST;
+    if (reply->is_over)
+        return HTTP_SINK_LAST;
+    return reply_has_substance(reply) ? HTTP_SINK_FIRST : HTTP_SINK_MORE;
 }
 
 static void

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 
 #define MAX_HEADER_BYTES 65536
+#define AFTER_LAST_MS    1000
 
 void
 http_progress_begin(struct http_progress *progress,
@@ -147,6 +148,11 @@ http_progress_body(struct http_progress *progress, const char *bytes,
     case HTTP_SINK_FIRST:
         progress->had_first = true;
         break;
+    case HTTP_SINK_LAST:
+        progress->had_first = true;
+        if (progress->last_said_mono_ms == 0)
+            progress->last_said_mono_ms = progress->last_read_mono_ms;
+        break;
     case HTTP_SINK_STOP:
         return refuse(progress, HTTP_STOPPED);
     }
@@ -220,6 +226,9 @@ http_progress_alarm(const struct http_progress *progress)
                  HTTP_TIMEOUT_FIRST);
     if (progress->last_read_mono_ms > 0)
         consider(&nearest, progress->last_read_mono_ms, progress->idle_ms,
+                 HTTP_TIMEOUT_IDLE);
+    if (progress->last_said_mono_ms > 0)
+        consider(&nearest, progress->last_said_mono_ms, AFTER_LAST_MS,
                  HTTP_TIMEOUT_IDLE);
     return nearest;
 }

@@ -36,6 +36,7 @@ struct http_progress {
     int64_t deadline_mono_ms;
 
     int64_t last_read_mono_ms; /* 0 before the first body byte */
+    int64_t last_said_mono_ms; /* 0 before HTTP_SINK_LAST */
     bool is_connected;
     bool had_first;            /* the sink said HTTP_SINK_FIRST */
     bool had_all_headers;      /* of the final response */

@@ -194,6 +194,25 @@ test_each_stage_has_its_clock(void **state)
 }
 
 static void
+test_after_the_last_word_a_response_has_a_second_to_end(void **state)
+{
+    struct http_progress progress;
+    int64_t said;
+
+    (void)state;
+    begin(&progress,
+          (struct http_request){ .first_byte_ms = 50, .idle_ms = 30000 });
+    assert_int_equal(http_progress_connected(&progress, false), 0);
+    answer = HTTP_SINK_LAST;
+    assert_int_equal(http_progress_body(&progress, "[DONE]", 6), 0);
+    said = progress.last_read_mono_ms;
+    assert_alarm(&progress, HTTP_TIMEOUT_IDLE, said + 1000);
+    progress.last_said_mono_ms = said -= 10;
+    assert_int_equal(http_progress_body(&progress, "x", 1), 0);
+    assert_alarm(&progress, HTTP_TIMEOUT_IDLE, said + 1000);
+}
+
+static void
 test_a_limit_of_zero_is_no_limit(void **state)
 {
     struct http_progress progress;
@@ -273,6 +292,8 @@ main(void)
         cmocka_unit_test(
             test_the_last_byte_allowed_is_taken_and_one_more_is_not),
         cmocka_unit_test(test_each_stage_has_its_clock),
+        cmocka_unit_test(
+            test_after_the_last_word_a_response_has_a_second_to_end),
         cmocka_unit_test(test_a_limit_of_zero_is_no_limit),
         cmocka_unit_test(test_a_broken_connection_is_judged_by_how_far_it_came),
         cmocka_unit_test(test_the_connection_curl_tries_second_does_not_count),

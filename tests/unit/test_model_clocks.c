@@ -76,6 +76,30 @@ test_silence_after_text_runs_into_the_idle_limit(void **state)
 }
 
 static void
+test_a_server_that_keeps_an_ended_answer_open_is_not_waited_for(void **state)
+{
+    static const struct fake_step steps[] = {
+        FAKE_TEXT(STREAM_HEAD CHAT("all", "\"stop\"") "data: [DONE]\n\n"),
+        { .what = FAKE_HANG },
+        { 0 }
+    };
+    struct model_call *call;
+    struct world w;
+
+    (void)state;
+    open_world(&w, MODEL_OPENAI, steps);
+    w.config.roles[MODEL_PRO].idle_ms = 30000;
+    w.models = new_models(&w.config);
+    call = start_call(w.models, MODEL_PRO, 60000);
+    finish_call(w.models, call);
+    assert_answer(call, MODEL_COMPLETE, "", "all");
+    assert_true(model_call_answer(call).transport_unclean);
+    assert_took(call, 1000);
+    model_call_free(call);
+    close_world(&w);
+}
+
+static void
 test_the_deadline_ends_what_never_ends(void **state)
 {
     static const struct fake_step steps[] = { FAKE_TEXT(STREAM_HEAD TEXT("a")),
@@ -217,6 +241,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_comments_do_not_stop_the_first_token_clock),
         cmocka_unit_test(test_silence_after_text_runs_into_the_idle_limit),
+        cmocka_unit_test(
+            test_a_server_that_keeps_an_ended_answer_open_is_not_waited_for),
         cmocka_unit_test(test_the_deadline_ends_what_never_ends),
         cmocka_unit_test(test_comments_reset_the_idle_clock),
         cmocka_unit_test(test_a_connection_that_never_comes_has_its_own_limit),

@@ -65,6 +65,12 @@ test_streams_of_all_servers_are_read(void **state)
           .outcome = MODEL_INCOMPLETE,
           .failure = FAILURE_STREAM_CUT,
           .text = "a" },
+        { .name = "no finish reason, and a server that does not end",
+          .bytes = TEXT("a") DONE,
+          .transport = HTTP_TIMEOUT_IDLE,
+          .outcome = MODEL_INCOMPLETE,
+          .failure = FAILURE_STREAM_CUT,
+          .text = "a" },
         { .name = "an empty finish is none",
           .bytes = CHUNK("\"content\":\"a\"", "\"\"")
               CHUNK("\"content\":\"b\"", "\"\"") DONE,
