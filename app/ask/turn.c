@@ -47,8 +47,8 @@ is_usable(const struct turn *turn)
 static bool
 is_cut_short(const struct turn *turn)
 {
-    return turn->hurried ||
-           (turn->client_left && !turn->policy.outlives_client);
+    return turn->hurried || turn->cancelled[MODEL_FLASH] == TURN_CLIENT_GONE ||
+           turn->cancelled[MODEL_PRO] == TURN_CLIENT_GONE;
 }
 
 /* ---- the rules ----------------------------------------------------------- */
@@ -119,15 +119,22 @@ pro_failed(struct turn *turn, struct script *script)
 }
 
 static void
+note_outcome(struct turn *turn, enum model_role role,
+             enum model_outcome outcome)
+{
+    turn->outcome[role] = outcome;
+    if (turn->first == -1)
+        turn->first = (int)role;
+}
+
+static void
 model_done(struct turn *turn, struct script *script,
            const struct turn_fact *fact)
 {
     assert(fact->outcome != MODEL_PENDING);
     if (turn->phase != TURN_ASKING || !is_running(turn, fact->role))
         return;
-    turn->outcome[fact->role] = fact->outcome;
-    if (turn->first == -1)
-        turn->first = (int)fact->role;
+    note_outcome(turn, fact->role, fact->outcome);
     if (has_answered(turn, fact->role))
         answered(turn, script, fact->role);
     else if (fact->role == MODEL_FLASH)
@@ -189,7 +196,8 @@ settle_record(struct turn *turn, struct script *script, bool recorded)
 }
 
 static void
-client_left(struct turn *turn, struct script *script)
+client_left(struct turn *turn, struct script *script,
+            const struct turn_fact *fact)
 {
     if (turn->client_left || turn->phase == TURN_OVER)
         return;
@@ -197,6 +205,9 @@ client_left(struct turn *turn, struct script *script)
     if (turn->policy.outlives_client)
         return;
     turn->left_unrecorded = turn->phase == TURN_RECORDING;
+    for (enum model_role role = 0; role < MODEL_ROLE_COUNT; role++)
+        if (is_running(turn, role) && fact->ended[role] != MODEL_PENDING)
+            note_outcome(turn, role, fact->ended[role]);
     cut_short(turn, script, TURN_CLIENT_GONE);
 }
 
@@ -220,7 +231,7 @@ turn_step(struct turn *turn, const struct turn_fact *fact,
         model_done(turn, &script, fact);
         break;
     case TURN_CLIENT_LEFT:
-        client_left(turn, &script);
+        client_left(turn, &script, fact);
         break;
     case TURN_HURRY:
         turn->hurried = turn->hurried || turn->phase == TURN_ASKING;

@@ -27,9 +27,9 @@ struct turn_policy {
 };
 
 enum turn_fact_kind {
-    TURN_BEGAN,      /* accepted is durable, both calls are under way */
-    TURN_MODEL_DONE, /* role, outcome */
-    TURN_CLIENT_LEFT,
+    TURN_BEGAN,        /* accepted is durable, both calls are under way */
+    TURN_MODEL_DONE,   /* role, outcome */
+    TURN_CLIENT_LEFT,  /* ended */
     TURN_HURRY,        /* the process must leave now */
     TURN_RECORDED,     /* what was to be written is durable */
     TURN_NOT_RECORDED, /* and will not be in time */
@@ -39,6 +39,10 @@ struct turn_fact {
     enum turn_fact_kind kind;
     enum model_role role;
     enum model_outcome outcome;
+
+    /* What calls have come to that TURN_MODEL_DONE has not told: those were not
+     * cut short, and there is nobody to tell their answers to. */
+    enum model_outcome ended[MODEL_ROLE_COUNT];
 };
 
 enum turn_action_kind {

@@ -259,11 +259,28 @@ look_at_models(struct drive *drive)
 static void
 client_left(struct drive *drive)
 {
+    struct run *run = drive->run;
+    struct turn_fact fact = { .kind = TURN_CLIENT_LEFT };
+
     if (drive->client_told_gone)
         return;
     drive->client_told_gone = true;
-    drive->run->left_after_ms = run_age_ms(drive->run);
-    step(drive, &(struct turn_fact){ .kind = TURN_CLIENT_LEFT });
+    run->left_after_ms = run_age_ms(run);
+    for (int role = 0; role < MODEL_ROLE_COUNT; role++)
+        if (run->calls[role] != NULL && model_call_is_done(run->calls[role]))
+            fact.ended[role] = model_call_answer(run->calls[role]).outcome;
+    step(drive, &fact);
+}
+
+/* What has ended by now is told before the rest is cut short. */
+static void
+hurry(struct drive *drive)
+{
+    drive->hurry_told = true;
+    look_at_models(drive);
+    if (drive->tools->stream->broken)
+        client_left(drive);
+    step(drive, &(struct turn_fact){ .kind = TURN_HURRY });
 }
 
 static void
@@ -271,10 +288,8 @@ look_around(struct drive *drive)
 {
     if (drive->tools->stream->broken || client_has_gone(drive))
         client_left(drive);
-    if (!drive->hurry_told && master_says_hurry(drive)) {
-        drive->hurry_told = true;
-        step(drive, &(struct turn_fact){ .kind = TURN_HURRY });
-    }
+    if (!drive->hurry_told && master_says_hurry(drive))
+        hurry(drive);
 }
 
 /* ---- waiting ------------------------------------------------------------- */

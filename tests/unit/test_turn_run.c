@@ -214,6 +214,24 @@ test_a_client_that_leaves_ends_the_asking(void **state)
                    "510 receipt",
           .record = "cancelled/flash_only complete cancelled: preliminary "
                     "left@500" },
+        { .name = "as the first answer comes",
+          .script = { .model = { OK(300), OK(900) }, .left_at = 300 },
+          .story = "0 headers ask:flash ask:pro\n"
+                   "300 cancel:pro write:finished\n"
+                   "310 receipt",
+          .record = "cancelled/flash_only complete cancelled: left@300" },
+        { .name = "as both answers come: nothing is left to cut short",
+          .script = { .model = { OK(300), OK(300) }, .left_at = 300 },
+          .story = "0 headers ask:flash ask:pro\n"
+                   "300 write:finished\n"
+                   "310 receipt",
+          .record = "ok/none complete complete: left@300" },
+        { .name = "as both answers come, as only their frames find out",
+          .script = { .model = { OK(300), OK(300) }, .unwritable_at = 300 },
+          .story = "0 headers ask:flash ask:pro\n"
+                   "300 write:finished\n"
+                   "310 receipt",
+          .record = "ok/none complete complete: left@300" },
         { .name = "between the answers, and the run goes on",
           .script = { .outlives_client = true,
                       .model = { OK(300), OK(900) },
@@ -356,6 +374,27 @@ test_a_hurry_cuts_the_asking_short_and_tells_the_client(void **state)
                    "510 receipt complete done:cancelled:finished",
           .record = "cancelled/flash_only complete cancelled: start "
                     "flash_complete" },
+        { .name = "as the first answer comes",
+          .script = { .model = { OK(300), OK(900) }, .hurry_at = 300 },
+          .story = "0 headers ask:flash ask:pro\n"
+                   "300 preliminary cancel:pro write:finished\n"
+                   "310 receipt done:cancelled:finished",
+          .record = "cancelled/flash_only complete cancelled: preliminary" },
+        { .name = "as the last answer comes: nothing is left to cut short",
+          .script = { .model = { OK(300), OK(900) }, .hurry_at = 900 },
+          .story = "0 headers ask:flash ask:pro\n"
+                   "300 preliminary\n"
+                   "900 final write:finished\n"
+                   "910 receipt done:ok:finished",
+          .record = "ok/none complete complete: preliminary final" },
+        { .name = "as both answers come, and the client turns out to be gone",
+          .script = { .model = { OK(300), OK(300) },
+                      .hurry_at = 300,
+                      .unwritable_at = 300 },
+          .story = "0 headers ask:flash ask:pro\n"
+                   "300 write:finished\n"
+                   "310 receipt",
+          .record = "ok/none complete complete: left@300" },
         { .name = "while the record is written: nothing changes",
           .script = { .model = { OK(300), OK(900) }, .hurry_at = 905 },
           .story = "0 headers ask:flash ask:pro\n"
