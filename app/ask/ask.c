@@ -281,6 +281,7 @@ redact(struct ask *ask, struct run *run, struct err *err)
 {
     struct privacy_counts in_query = { { 0 } };
     struct privacy_counts in_context = { { 0 } };
+    struct privacy_counts in_user = { { 0 } };
     const struct request *request = &run->request;
 
     if (privacy_redact_text(ask->privacy, request->query, request->query_len,
@@ -289,12 +290,13 @@ redact(struct ask *ask, struct run *run, struct err *err)
         privacy_redact_text(ask->privacy,
                             request->user != NULL ? request->user : "",
                             request->user != NULL ? strlen(request->user) : 0,
-                            &run->user, &in_query, err) == -1)
+                            &run->user, &in_user, err) == -1)
         return -1;
     run->query_changed = request->cleaned || has_found(&in_query);
     run->context_changed = request->cleaned || has_found(&in_context);
     count_redactions(&in_query);
     count_redactions(&in_context);
+    count_redactions(&in_user);
     return 0;
 }
 

@@ -58,6 +58,17 @@ def test_personal_text_is_stored_and_sent_on_redacted():
         assert stack.metric("redactions_total", field_type="email") == 2
 
 
+def test_a_query_is_not_marked_because_of_the_users_name():
+    with Stack(web=None) as stack:
+        answer = stack.ask(user="kim@example.org", context={"a": 1}, sim=FAST)
+        accepted = stack.ledger.entries(answer.run_id)[0]["body"]
+        assert {part["part"]: part["cleaned"]
+                for part in accepted["content"]} == \
+            {"query": False, "context": False}
+        assert "kim@example.org" not in json.dumps(accepted)
+        assert stack.metric("redactions_total", field_type="email") == 1
+
+
 @pytest.mark.parametrize("redacted", [True, False])
 def test_models_see_personal_text_only_when_that_is_switched_on(redacted):
     with Stack(web=None, env={"REDACT_BEFORE_MODEL":
