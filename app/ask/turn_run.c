@@ -460,6 +460,8 @@ start_models(struct drive *drive)
                              sooner(run->models_deadline_mono_ms,
                                     clock_mono_ms() + run->timeout_ms[role]),
                              &err);
+        else
+            err_set(&err, ERR_NOMEM, "no memory for the prompt");
         if (run->calls[role] != NULL)
             continue;
         run->facts.answer[role].outcome = MODEL_FAILED;

@@ -122,7 +122,15 @@ world_to_mono(int64_t since_ms)
 void
 log_write(enum log_level level, const char *event, const char *fmt, ...)
 {
-    (void)fmt;
+    char text[1024];
+    va_list args;
+    int len;
+
+    va_start(args, fmt);
+    len = vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (len <= 0 || (size_t)len >= sizeof(text) || text[len - 1] == ' ')
+        fail_msg("%s gives no reason: \"%s\"", event, text);
     if (level >= LOG_LEVEL_WARNING)
         world_tell("?%s", event);
 }

@@ -215,7 +215,7 @@ const char *
 clerk_reason(const struct clerk *of)
 {
     (void)of;
-    return "";
+    return "the scribe would not";
 }
 
 /* ---- the client ---------------------------------------------------------- */
