@@ -1,6 +1,7 @@
 /* conf.c - see conf.h. */
 #include "text/conf.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,6 +94,8 @@ set_text(const struct conf_option *option, const char *text, const char **slot,
     copy = arena_strdup(arena, text);
     if (copy == NULL)
         return err_set(err, ERR_NOMEM, "%s", option->name);
+    if (option->type == CONF_SECRET && *slot != NULL)
+        explicit_bzero((void *)(uintptr_t)*slot, strlen(*slot));
     *slot = copy;
     return 0;
 }

@@ -9,7 +9,8 @@
  *
  * Defaults are text and go through the same parser as users' values.  Every
  * message names the source: "tandem.conf:12: FLASH_TIMEOUT_S=0: must be 0.05 to
- * 3600 seconds".  Strings are copied to the arena.
+ * 3600 seconds".  Strings are copied to the arena; a secret that a later source
+ * replaces is overwritten there.
  */
 #ifndef TEXT_CONF_H
 #define TEXT_CONF_H

@@ -160,6 +160,8 @@ def test_who_faces_the_network_holds_no_login_to_write(cluster, in_file):
             for name in logins:
                 del stack.env[name]
             stack.start_tandemd()
+        held = stack.open(sim="flash.delay_ms=1 pro.delay_ms=20000")
+        held.until("preliminary", 10)  # its generation lives on
         for reloads in range(3):
             if reloads > 0:
                 reload(stack)
@@ -170,6 +172,7 @@ def test_who_faces_the_network_holds_no_login_to_write(cluster, in_file):
             assert b"writes-4711" in found["scribe"]
             assert found["control"] == {b"reads-4712"}, f"{reloads} reloads"
             assert found["stream"] == set(), f"{reloads} reloads"
+        held.close()
 
 
 # Entries of this kind wait for a lock that a test may hold.

@@ -223,6 +223,22 @@ test_a_secret_is_never_shown(void **state)
 }
 
 static void
+test_a_secret_that_is_replaced_leaves_no_trace(void **state)
+{
+    struct values values = read_text("API_KEY=of-the-file\n");
+    const char *replaced = values.key;
+    char variable[] = "API_KEY=elsewhere";
+    char *environment[] = { variable, NULL };
+
+    (void)state;
+    assert_string_equal(replaced, "of-the-file");
+    assert_int_equal(
+        conf_read_environment(&table, environment, &values, &arena, NULL), 0);
+    assert_string_equal(values.key, "elsewhere");
+    assert_string_equal(replaced, "");
+}
+
+static void
 test_a_hidden_secret_is_no_secret(void **state)
 {
     (void)state;
@@ -431,6 +447,7 @@ main(void)
         cmocka_unit_test(test_what_is_no_assignment_is_refused_and_not_shown),
         cmocka_unit_test(test_quotes_that_do_not_match_are_refused),
         cmocka_unit_test(test_a_secret_is_never_shown),
+        cmocka_unit_test(test_a_secret_that_is_replaced_leaves_no_trace),
         cmocka_unit_test(test_a_hidden_secret_is_no_secret),
         cmocka_unit_test(
             test_text_with_control_characters_is_refused_and_not_shown),
