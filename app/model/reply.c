@@ -463,6 +463,7 @@ judge(const struct reply *reply, long http_status, enum http_outcome transport)
                                reply->failure);
     if (reply->failure != FAILURE_NONE)
         return reply->failure;
+    /* After [DONE] nothing was to come that could have been lost. */
     if (transport != HTTP_DONE && !proven && !reply->is_over)
         return failure_from_transport(transport);
     if (reply->ends_inside && !proven)

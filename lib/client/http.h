@@ -54,7 +54,8 @@ enum http_sink_status {
     HTTP_SINK_MORE,  /* fine; nothing of substance yet (a comment, say) */
     HTTP_SINK_FIRST, /* fine, and the first-byte clock may stop */
     HTTP_SINK_LAST,  /* the same, and all is said: the response has a second to
-                      * end, which keeps its connection, and is silent then */
+                      * end, so that its connection is kept; after that the
+                      * outcome is HTTP_TIMEOUT_IDLE */
     HTTP_SINK_STOP,  /* abort the transfer: outcome HTTP_STOPPED */
 };
 

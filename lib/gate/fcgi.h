@@ -62,9 +62,9 @@ enum fcgi_body {
 enum fcgi_body fcgi_read_body(struct fcgi *gate, struct buf *body,
                               int64_t deadline_mono_ms) ATTR_MUST_CHECK;
 
-/* From now on no write waits past this, that of fcgi_end() included: a client that reads slower counts as
- * gone.  Until it is called, and again after fcgi_begin(), there is only
- * send_ms, which any progress starts anew. */
+/* From now on no write waits past this, nor does fcgi_end(): a client that
+ * reads slower counts as gone.  Until it is called, and again after
+ * fcgi_begin(), there is only send_ms, which any progress starts anew. */
 void fcgi_set_deadline(struct fcgi *gate, int64_t deadline_mono_ms);
 
 /* Into libfcgi's 8 KB buffer; -1 when the client is gone. */
