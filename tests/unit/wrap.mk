@@ -1,5 +1,6 @@
 WRAP_test_crypto := -Wl,--wrap=malloc -Wl,--wrap=realloc
 WRAP_test_fd := -Wl,--wrap=write
+WRAP_test_confine := -Wl,--wrap=syscall
 WRAP_test_counters := -Wl,--wrap=malloc
 WRAP_test_file := -Wl,--wrap=fsync -Wl,--wrap=rename
 WRAP_test_fcgi := -Wl,--wrap=calloc -Wl,--wrap=realloc
