@@ -77,6 +77,19 @@ create_private(const char *path, struct err *err)
     return 0;
 }
 
+/* The last to close the database would delete its -wal and -shm files, and a
+ * reader that may only read could not make them anew.  With the size limit the
+ * -wal that stays is empty. */
+static int
+keep_files(struct lite *db, struct err *err)
+{
+    int on = 1;
+    const int code =
+        sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+
+    return code == SQLITE_OK ? 0 : fail(db->handle, code, err);
+}
+
 static int
 configure(struct lite *db, enum lite_mode mode, int busy_ms, struct err *err)
 {
@@ -84,12 +97,17 @@ configure(struct lite *db, enum lite_mode mode, int busy_ms, struct err *err)
                                   "PRAGMA trusted_schema = OFF;"
                                   "PRAGMA cell_size_check = ON;";
     static const char for_writer[] = "PRAGMA journal_mode = WAL;"
-                                     "PRAGMA synchronous = FULL;";
+                                     "PRAGMA synchronous = FULL;"
+                                     "PRAGMA journal_size_limit = 16777216;";
 
     sqlite3_busy_timeout(db->handle, busy_ms);
     if (lite_exec(db, for_all, err) == -1)
         return -1;
-    return mode == LITE_READ_WRITE ? lite_exec(db, for_writer, err) : 0;
+    if (mode == LITE_READ_ONLY)
+        return 0;
+    if (lite_exec(db, for_writer, err) == -1)
+        return -1;
+    return keep_files(db, err);
 }
 
 static struct lite *

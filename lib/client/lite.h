@@ -12,7 +12,7 @@
  *
  * A writer's database is in WAL mode with synchronous=FULL: what lite_commit()
  * returned for survives a power cut.  A new database file is readable by its
- * owner alone.  Views and triggers may not call unsafe functions, foreign keys
+ * owner alone; the -wal and -shm files stay when it is closed.  Views and triggers may not call unsafe functions, foreign keys
  * hold.  Errors: ERR_INVALID when a constraint or the SQL refuses or the file
  * is damaged, ERR_LIMIT for a value too large, ERR_NOMEM, else ERR_SYSTEM.
  *

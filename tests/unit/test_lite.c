@@ -230,6 +230,25 @@ test_a_database_in_memory_is_empty(void **state)
     lite_close(memory);
 }
 
+static void
+test_its_files_stay_when_it_is_closed(void **state)
+{
+    struct stat info;
+    char wal[112], shm[112];
+
+    (void)state;
+    snprintf(wal, sizeof(wal), "%s-wal", path);
+    snprintf(shm, sizeof(shm), "%s-shm", path);
+    assert_int_equal(lite_exec(db, "INSERT INTO t (id) VALUES (1)", NULL), 0);
+    assert_int_equal(stat(wal, &info), 0);
+    assert_true(info.st_size > 0);
+    lite_close(db);
+    db = NULL;
+    assert_int_equal(stat(wal, &info), 0);
+    assert_int_equal(info.st_size, 0); /* all of it is in the file itself */
+    assert_int_equal(stat(shm, &info), 0);
+}
+
 #define LITE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -244,6 +263,7 @@ main(void)
         LITE_TEST(test_waiting_for_a_lock_ends),
         LITE_TEST(test_errors_say_whose_fault_it_is),
         LITE_TEST(test_a_database_in_memory_is_empty),
+        LITE_TEST(test_its_files_stay_when_it_is_closed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
