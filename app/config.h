@@ -88,6 +88,7 @@ struct config {
     int64_t max_requests_per_worker;
     int64_t worker_idle_ms;
     int64_t drain_ms;
+    bool confine_workers;
 
     /* models */
     struct config_role flash;

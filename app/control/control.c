@@ -34,6 +34,7 @@ struct control {
     struct control_config config;
     struct reader *reader; /* NULL until first needed */
     bool told_of_texts;    /* that they are hidden from us */
+    bool could_not_read;   /* the ledger, in this request */
     struct arena arena;    /* reset after each request */
     struct buf body;
 };
@@ -71,6 +72,12 @@ control_free(struct control *control)
     buf_close(&control->body);
     arena_close(&control->arena);
     free(control);
+}
+
+bool
+control_could_not_read(const struct control *control)
+{
+    return control->could_not_read;
 }
 
 /* ---- replies ------------------------------------------------------------- */
@@ -151,6 +158,7 @@ begin_listing(struct visit *visit)
 static void
 turn_unreadable(struct visit *visit, const struct err *err)
 {
+    visit->control->could_not_read = true;
     log_warn("ledger_not_readable", "%s", err->text);
     turn_away(visit, 503, "ledger_unavailable", "The ledger cannot be read now",
               "Retry-After: 2\r\n");
@@ -461,6 +469,7 @@ control_serve(struct control *control, struct fcgi *gate)
                            .gate = gate,
                            .route = METRICS_ROUTE_OTHER };
 
+    control->could_not_read = false;
     buf_shrink(&control->body, KEEP_BYTES);
     serve(&visit);
     metrics_http(visit.route, visit.status, clock_mono_us() - began_us);

@@ -11,6 +11,8 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "base/err.h"
 #include "config.h"
@@ -36,5 +38,8 @@ void control_free(struct control *control); /* NULL is fine */
 
 /* Answers the request; the caller ends it with fcgi_end(). */
 void control_serve(struct control *control, struct fcgi *gate);
+
+/* The last request met a ledger that cannot be read. */
+bool control_could_not_read(const struct control *control);
 
 #endif

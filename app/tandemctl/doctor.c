@@ -23,6 +23,7 @@
 #include "ledger/store.h"
 #include "model/reach.h"
 #include "model/setup.h"
+#include "sys/confine.h"
 #include "sys/fd.h"
 #include "sys/sock.h"
 
@@ -31,6 +32,8 @@
 #define MB         (1024 * 1024)
 #define MAX_TEXT   512
 #define REQUEST_MS 2000
+
+#define TRUNCATE_ABI 3 /* of Landlock: the first that stops truncate(2) */
 
 enum verdict { FINE, WORTH_KNOWING, WRONG };
 
@@ -338,6 +341,31 @@ look_at_service(struct doctor *doctor)
 }
 
 static void
+look_at_confinement(struct doctor *doctor)
+{
+    static const char what[] = "confinement";
+    const int abi = confine_abi();
+
+    if (!doctor->config->confine_workers)
+        tell(doctor, WORTH_KNOWING, what,
+             "CONFINE_WORKERS is false: a worker that is taken over can open "
+             "the ledger's file and the signing key");
+    else if (abi == 0)
+        tell(doctor, WORTH_KNOWING, what,
+             "this kernel has no Landlock: a worker that is taken over can "
+             "open the ledger's file and the signing key. Linux 5.13 has it, "
+             "unless the boot parameter lsm= leaves it out");
+    else if (abi < TRUNCATE_ABI)
+        tell(doctor, WORTH_KNOWING, what,
+             "Landlock %d: workers cannot open the record, but before Linux "
+             "6.2 one that is taken over can cut its files short",
+             abi);
+    else
+        tell(doctor, FINE, what, "Landlock %d: workers cannot open the record",
+             abi);
+}
+
+static void
 look_at_host(struct doctor *doctor)
 {
     const char *spool = config_spool_path(doctor->config);
@@ -348,6 +376,7 @@ look_at_host(struct doctor *doctor)
         return;
     }
     look_at_spool(doctor, spool);
+    look_at_confinement(doctor);
     look_at_service(doctor);
 }
 

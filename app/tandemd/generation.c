@@ -9,6 +9,7 @@
 
 #include "guard/privacy.h"
 #include "model/setup.h"
+#include "tandemd/confinement.h"
 #include "tandemd/listen.h"
 
 #define ODDITY_LEN 4300 /* SOCKET_USERS and a sentence */
@@ -117,6 +118,7 @@ generation_free(struct generation *generation)
     if (generation == NULL)
         return;
     leave_ring(generation);
+    confinement_free(generation->confinement);
     config_free(generation->config);
     free(generation);
 }

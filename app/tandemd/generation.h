@@ -15,6 +15,8 @@
 
 #define GENERATION_MAX_PEERS 16
 
+struct confinement;
+
 struct generation {
     struct config *config;   /* owned */
     struct generation *next; /* in a ring of all that are alive in here */
@@ -25,6 +27,7 @@ struct generation {
     uid_t peers[GENERATION_MAX_PEERS]; /* who may connect to our sockets */
     size_t peer_count;
     const char *unknown_peer; /* the first that this machine lacks; or NULL */
+    struct confinement *confinement; /* owned; NULL until it serves */
 };
 
 /* Loads and checks everything that can be checked without the network.  NULL

@@ -16,6 +16,7 @@
 #include "sys/fd.h"
 #include "sys/file.h"
 #include "sys/log.h"
+#include "tandemd/confinement.h"
 #include "tandemd/listen.h"
 #include "tandemd/workers.h"
 
@@ -25,6 +26,7 @@
 #define STREAM_OVERDUE_MS   900  /* past a query's deadline: its worker hangs */
 #define CONTROL_OVERDUE_MS  3000 /* the same for a listing */
 #define HURRY_MS            5000
+#define CONFINE_AGAIN_MS    5000 /* between two looks that find a change */
 
 struct service {
     const char *config_path;
@@ -33,6 +35,7 @@ struct service {
     struct generation *previous; /* current again if current is abandoned */
     int lock_fd;                 /* says that STATE_DIR is ours */
     struct listen sockets;
+    int64_t next_confinement_mono_ms;
     struct board *board;
     struct master_pool pools[WORKERS_POOL_COUNT];
 };
@@ -128,6 +131,11 @@ on_reload(void *arg, struct master_pool *pools, const void **config,
                        "%s cannot change in a reload: restart, or set it back",
                        frozen->name);
     }
+    next->confinement = confinement_new(next, service->config_path, err);
+    if (next->confinement == NULL) {
+        generation_free(next);
+        return -1;
+    }
     generation_join(next, service->current);
     service->previous = service->current;
     service->current = next;
@@ -190,6 +198,31 @@ renew_sockets(struct service *service)
            (renewed >> LISTEN_SCRIBE & 1u) << WORKERS_SCRIBE;
 }
 
+/* Workers must not be left with what /etc/resolv.conf was yesterday. */
+static unsigned
+renew_confinement(struct service *service)
+{
+    struct generation *current = service->current;
+    const int64_t now_mono_ms = clock_mono_ms();
+    struct confinement *fresh;
+    struct err err = { 0 };
+
+    if (now_mono_ms < service->next_confinement_mono_ms ||
+        !confinement_is_outdated(current->confinement))
+        return 0;
+    service->next_confinement_mono_ms = now_mono_ms + CONFINE_AGAIN_MS;
+    fresh = confinement_new(current, service->config_path, &err);
+    if (fresh == NULL) {
+        log_error("confinement_not_renewed", "%s", err.text);
+        return 0;
+    }
+    confinement_free(current->confinement);
+    current->confinement = fresh;
+    log_info("confinement_renewed",
+             "files that workers read were replaced, so the workers are, too");
+    return 1u << WORKERS_STREAM | 1u << WORKERS_CONTROL;
+}
+
 static unsigned
 on_tick(void *arg, const struct board *board)
 {
@@ -204,7 +237,7 @@ on_tick(void *arg, const struct board *board)
         metrics_gauge(METRICS_WORKERS_BUSY, pool,
                       (int64_t)board_count(board, pool, busy));
     }
-    return renew_sockets(arg);
+    return renew_sockets(arg) | renew_confinement(arg);
 }
 
 static void
@@ -260,6 +293,10 @@ prepare(struct service *service, struct err *err)
         claim_state_dir(service, err) == -1 ||
         listen_open(&service->sockets, config, err) == -1)
         return -1;
+    service->current->confinement =
+        confinement_new(service->current, service->config_path, err);
+    if (service->current->confinement == NULL)
+        return -1;
     timeouts_begin(config);
     metrics_gauge(METRICS_BUILD_INFO, 0, 1);
     metrics_gauge(METRICS_START_TIME, 0, clock_unix_us() / 1000000);
@@ -288,10 +325,12 @@ supervise(struct service *service)
     };
 
     log_info("started",
-             "version=%s flash_model=%s pro_model=%s stream_workers_max=%lld",
+             "version=%s flash_model=%s pro_model=%s stream_workers_max=%lld "
+             "confined=%s",
              TANDEM_VERSION, service->current->config->flash.model,
              service->current->config->pro.model,
-             (long long)service->current->config->stream_workers_max);
+             (long long)service->current->config->stream_workers_max,
+             confinement_name(service->current->confinement));
     generation_tell_oddities(service->current, warn);
     return master_run(&master);
 }

@@ -11,6 +11,7 @@
 #include "sys/fd.h"
 #include "sys/log.h"
 #include "sys/sock.h"
+#include "tandemd/confinement.h"
 #include "tandemd/generation.h"
 
 #define RECEIVE_MS 5000 /* per read of a request's head */
@@ -152,7 +153,7 @@ workers_stream(struct child *child)
 
     generation_forget_database(generation, false);
     ask = ask_new(generation->config, child, &err);
-    if (ask == NULL) {
+    if (ask == NULL || confinement_enter_stream(generation, &err) == -1) {
         log_error("worker_sick", "%s", err.text);
         return CHILD_EXIT_SICK;
     }
@@ -164,18 +165,38 @@ workers_stream(struct child *child)
 
 /* ---- control ------------------------------------------------------------- */
 
+struct control_tools {
+    struct control *control;
+    const struct generation *generation;
+};
+
 static void
-serve_control(struct child *child, void *tools, struct fcgi *gate)
+serve_control(struct child *child, void *arg, struct fcgi *gate)
 {
+    const struct control_tools *tools = arg;
+
     (void)child;
-    control_serve(tools, gate);
+    control_serve(tools->control, gate);
+}
+
+/* The ledger's files were replaced, and we were let see the old ones. */
+static bool
+is_control_sick(const void *arg)
+{
+    const struct control_tools *tools = arg;
+
+    return control_could_not_read(tools->control) &&
+           confinement_hides_ledger(tools->generation);
 }
 
 int
 workers_control(struct child *child)
 {
     const struct generation *generation = child->config;
-    struct server server = { .serve = serve_control };
+    struct control_tools tools = { .generation = generation };
+    struct server server = { .tools = &tools,
+                             .serve = serve_control,
+                             .is_sick = is_control_sick };
     const struct control_config config = {
         .config = generation->config,
         .ledger_path = generation->ledger_path,
@@ -186,18 +207,16 @@ workers_control(struct child *child)
         .scribe_pool = WORKERS_SCRIBE,
     };
     struct err err = { 0 };
-    struct control *control;
     int code;
 
     generation_forget_database(generation, true);
-    control = control_new(&config, &err);
-    if (control == NULL) {
+    tools.control = control_new(&config, &err);
+    if (tools.control == NULL || confinement_enter_control(child, &err) == -1) {
         log_error("worker_sick", "%s", err.text);
         return CHILD_EXIT_SICK;
     }
-    server.tools = control;
     code = serve_all(child, &server);
-    control_free(control);
+    control_free(tools.control);
     return code;
 }
 

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from inside import landlock
 from tandem import Stack, wait_until
 
 FAST = "flash.delay_ms=1 pro.delay_ms=2 chunk_ms=0"
@@ -34,9 +35,10 @@ def test_a_service_in_order(stack):
     found = verdicts(stack)
     assert {check: verdict for check, (verdict, _) in found.items()} == {
         "configuration": "ok", "flash": "ok", "pro": "ok", "clock": "ok",
-        "reader": "ok", "disk": "ok", "spool": "ok", "service": "ok"}
+        "reader": "ok", "disk": "ok", "spool": "ok", "service": "ok",
+        "confinement": "ok" if landlock() >= 3 else "note"}
     plain = stack.tandemctl("doctor")
-    assert plain.returncode == 0 and len(plain.stdout.splitlines()) == 8
+    assert plain.returncode == 0 and len(plain.stdout.splitlines()) == 9
 
 
 @pytest.mark.parametrize("environment, check, verdict, word", [
@@ -47,6 +49,7 @@ def test_a_service_in_order(stack):
       "SPOOL_MAX_BYTES": "1000000000000"}, "disk", "WRONG", "make room"),
     ({"CONTROL_SOCKET": "/nonexistent/c.sock"}, "service", "note",
      "does not run"),
+    ({"CONFINE_WORKERS": "false"}, "confinement", "note", "taken over"),
     ({"STATE_DIR": "/nonexistent"}, "ledger", "note", "first start"),
     ({"DATABASE_URL": "postgresql:///x?host=/nonexistent"}, "database",
      "WRONG", "pg_hba.conf"),
