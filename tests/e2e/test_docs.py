@@ -1,4 +1,4 @@
-"""What the documents say of options is what the programs do."""
+"""What the documents say is what the programs do."""
 
 import re
 import subprocess
@@ -7,6 +7,7 @@ import pytest
 
 from tandem import BUILD, ROOT
 
+STACK = {"web": None}
 DOCS = ROOT / "docs"
 PROGRAMS = ["tandemd", "tandemctl", "modelsim"]
 
@@ -135,3 +136,106 @@ def test_a_bad_value_stops_the_start_with_file_line_and_reason(tmp_path, text,
                                 timeout=20, check=False)
         assert result.returncode == 78, result
         assert reason in result.stderr
+
+
+# ---- OPERATIONS.md: metrics and events ----
+
+def rows_of(section):
+    """The cells of the rows of the tables of a section of OPERATIONS.md."""
+    page = (DOCS / "OPERATIONS.md").read_text()
+    text = re.search(rf"^## \d+\. {section}\n(.*?)(?=^## |\Z)", page,
+                     re.M | re.S).group(1)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) > 20
+    return rows
+
+
+def names_in(cell):
+    return re.findall(r"`([a-z_]+)`", cell)
+
+
+def told_metrics():
+    """{family: (type, {label: its values, or None where none are named})}"""
+    told = {}
+    for families, kind, labels, _ in rows_of("Metrics"):
+        values = {label: set(named.split(", ")) if named else None
+                  for label, named in
+                  re.findall(r"`(\w+)`(?: ([\w, ]+\w))?", labels)}
+        for family in names_in(families):
+            assert family not in told
+            told[family] = (kind.split(",")[0], values)
+    return told
+
+
+def real_metrics(page):
+    """The same of a page, where each label has its values."""
+    real = {family: (kind, {}) for family, kind in
+            re.findall(r"^# TYPE (\w+) (\w+)$", page, re.M)}
+    for name, labels in re.findall(r"^(\w+)\{(.*)\} \S+$", page, re.M):
+        family = re.sub(r"_(bucket|sum|count)$", "", name)
+        _, values = real.get(name) or real[family]
+        for label, value in re.findall(r'(\w+)="([^"]*)"', labels):
+            if label != "le":
+                values.setdefault(label, set()).add(value)
+    return real
+
+
+def test_the_runbook_has_every_metric_with_its_labels_and_no_other(stack):
+    told = told_metrics()
+    real = real_metrics(stack.control("/metrics").body.decode())
+    assert set(told) == set(real)
+    for family, (kind, labels) in real.items():
+        named = {label: values if told[family][1].get(label) else None
+                 for label, values in labels.items()}
+        assert told[family] == (kind, named), family
+    classes = len(real["errors_total"][1]["class"])
+    assert ["`class`, %d names" % classes] == \
+        [row[2] for row in rows_of("Metrics") if row[0] == "`errors_total`"]
+
+
+def arguments_of(call):
+    """The arguments of a call in C; call begins behind its parenthesis."""
+    arguments, depth = [""], 0
+    for token in re.findall(r'"(?:\\.|[^"\\])*"|[^"]', call):
+        if token == ")" and depth == 0:
+            return arguments
+        depth += (token == "(") - (token == ")")
+        if token == "," and depth == 0:
+            arguments.append("")
+        else:
+            arguments[-1] += token
+    raise AssertionError(call)
+
+
+def places_of_events(source):
+    """{function: which of its arguments is the name of an event}"""
+    places = {"log_debug": 0, "log_info": 0, "log_warn": 0, "log_error": 0,
+              "log_write": 1}
+    for name, text in re.findall(r"^(\w+)(\([^{};]*\))\n\{", source, re.M):
+        parameters = [" ".join(one.split()) for one in arguments_of(text[1:])]
+        if "const char *event" in parameters:
+            places[name] = parameters.index("const char *event")
+    return places
+
+
+def events_of(source):
+    """The events that a file in C logs, by whatever function of its own."""
+    events = set()
+    if '#include "sys/log.h"' not in source:
+        return events
+    places = places_of_events(source)
+    for call in re.finditer(rf"[ (]({'|'.join(places)})\(", source):
+        event = arguments_of(source[call.end():])[places[call.group(1)]]
+        words = re.findall(r'"([a-z_]+)"', event)
+        assert words or event.strip() == "event", call.group()
+        events.update(words)
+    return events
+
+
+def test_the_runbook_has_every_event_of_the_log_and_no_other():
+    told = [name for row in rows_of("Log") for name in names_in(row[0])]
+    assert len(told) == len(set(told))
+    assert set(told) == {event for folder in ("app", "lib")
+                         for path in (ROOT / folder).rglob("*.c")
+                         for event in events_of(path.read_text())}
