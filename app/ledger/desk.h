@@ -2,8 +2,8 @@
  * desk - where records are decided on, and open runs are looked after.
  *
  *     desk_init(&desk, &config, &err);
- *     desk_record(desk, link, &frame)    into the batch, answered at once, or to
- *                                        be brought again later
+ *     desk_record(desk, link, &frame, &err)  into the batch, answered at once,
+ *                                            or to be brought again later
  *     desk_open_run(desk, link, &run)    a connection claims a run
  *     desk_link_gone(desk, link)         its run is unclaimed now
  *     desk_check_runs(desk)              every DESK_CHECK_MS: orphans?

@@ -2,7 +2,7 @@
  * vault - where sealed entries become durable: the database, or the spool
  * while it is away.
  *
- *     vault_init(&vault, &config, &err);
+ *     vault_init(&vault, &config, deadline, &err);
  *     switch (vault_write(vault, entries, count, &err)) ...
  *     vault_work(vault);                      between batches
  *     vault_close(&vault);

@@ -1,11 +1,11 @@
 /*
  * settings - how the simulated models behave: delays, amounts, text, faults.
  *
- *     settings_init(&all);                       the built-in defaults
- *     settings_apply(&all, "pro.fault", "cut");  flags, one by one
- *     settings_apply_json(&all, object);         the control path
- *     settings_apply_header(&all, "a=1,b=2");    one request's X-Sim header
- *     settings_apply_directives(&all, text);     [[sim a=1 b=2]] in a prompt
+ *     settings_init(&all);                                the built-in defaults
+ *     settings_apply(&all, "pro.fault", "cut", &err);     flags, one by one
+ *     settings_apply_json(&all, object, &err);            the control path
+ *     settings_apply_header(&all, "a=1,b=2", &err);       one request's X-Sim
+ *     settings_apply_directives(&all, text, &err);        [[sim a=1]] in a prompt
  *
  * A key begins with "flash.", "pro." or "token."; without a prefix it speaks
  * to both models.  Plain data: copy it freely; nothing to release.  A failed

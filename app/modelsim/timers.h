@@ -1,9 +1,9 @@
 /*
  * timers - one heap of points in time, each inside what it belongs to.
  *
- *     timers_set(&timers, &thing->timer, due);     also moves it
+ *     timers_set(&timers, &thing->timer, due, &err);   also moves it
  *     while ((timer = timers_take_due(&timers, now)) != NULL) ...
- *     timers_clear(&timers, &thing->timer);        repeatable
+ *     timers_clear(&timers, &thing->timer);            repeatable
  *     timers_close(&timers);
  *
  * A timer begins as { 0 } and is borrowed while it is set.

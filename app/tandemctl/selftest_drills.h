@@ -2,7 +2,7 @@
  * selftest_drills - the list of faults: what is done to an instance, and what
  * is seen when the promise holds.
  *
- *     for each of drills: drill_run(&drills[i], &drilling, &outcome);
+ *     for each of drills: drill_run(&drills[i], &drilling);
  *
  * Every drill ends at its deadline and leaves an instance that the next one can
  * use.

@@ -5,7 +5,7 @@
  *     http_progress_connected(&progress, reused);  what curl reports,
  *     http_progress_header(&progress, line, len);  in this order
  *     http_progress_body(&progress, bytes, len);
- *     http_progress_end(&progress, outcome, ...);
+ *     http_progress_end(&progress, outcome, reason);
  *     http_progress_alarm(&progress);              at any time
  *
  * Part of http, for http.c alone.  It says whether a request may be sent, reads

@@ -3,9 +3,9 @@
  *
  *     fcgi_global_init(&err);                once, after our signal handlers
  *     gate = fcgi_new(&err);                 once per worker
- *     fcgi_begin(gate, fd, &err);            takes fd; reads the parameters
+ *     fcgi_begin(gate, fd, &timeouts, &err); takes fd; reads the parameters
  *     fcgi_param(gate, "REQUEST_METHOD") ...
- *     fcgi_read_body(gate, &body, &err);
+ *     fcgi_read_body(gate, &body, deadline_mono_ms);
  *     fcgi_write(gate, bytes, len, &err); fcgi_flush(gate, &err);
  *     fcgi_end(gate);
  *     fcgi_free(gate);

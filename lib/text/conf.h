@@ -3,7 +3,7 @@
  * defaults, --dump-config, the sample file and the manual.
  *
  *     values = zeroed struct of the caller
- *     conf_defaults(table, count, &values, &arena, &err)
+ *     conf_defaults(&table, &values, &arena, &err)
  *     conf_read_file(...)      KEY=value lines, fit for systemd EnvironmentFile
  *     conf_read_environment(...)      wins, so it comes last
  *
