@@ -60,8 +60,7 @@ cancel(struct turn *turn, struct script *script, enum model_role role,
     if (!is_running(turn, role))
         return;
     turn->cancelled[role] = why;
-    add(script,
-        (struct turn_action){ .kind = TURN_CANCEL, .role = role, .why = why });
+    add(script, (struct turn_action){ .kind = TURN_CANCEL, .role = role });
 }
 
 static void

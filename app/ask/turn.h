@@ -79,7 +79,6 @@ enum turn_error {
 struct turn_action {
     enum turn_action_kind kind;
     enum model_role role;
-    enum turn_cancel why;
     enum turn_error error;
     bool terminal; /* nothing but the end follows */
 };

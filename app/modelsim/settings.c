@@ -71,12 +71,6 @@ role_name(enum role role)
     return role_names[role];
 }
 
-const char *
-fault_name(enum fault fault)
-{
-    return fault_names[fault];
-}
-
 void
 settings_init(struct settings_all *all)
 {

@@ -89,7 +89,6 @@ struct settings_all {
 };
 
 const char *role_name(enum role role);
-const char *fault_name(enum fault fault);
 
 void settings_init(struct settings_all *all);
 

@@ -470,12 +470,6 @@ pg_query_index(const struct pg *pg)
     return pg->position - LEADING_QUERIES;
 }
 
-int
-pg_column_count(const struct pg *pg)
-{
-    return PQnfields(pg->result);
-}
-
 bool
 pg_is_null(const struct pg *pg, int column)
 {

@@ -76,6 +76,8 @@ void pg_free(struct pg *pg); /* NULL is fine */
 /* Does nothing when there is a connection. */
 int pg_connect(struct pg *pg, int64_t deadline_mono_ms,
                struct err *err) ATTR_MUST_CHECK;
+
+/* For tests: whoever needs a connection calls pg_connect(), or pg_is_alive(). */
 bool pg_is_connected(const struct pg *pg);
 
 /* There is a connection, and the server has not left it. */
@@ -111,7 +113,6 @@ int pg_run(struct pg *pg, const struct pg_order *order,
 /* ---- the present row; columns count from 0 ---- */
 
 size_t pg_query_index(const struct pg *pg); /* the statement it belongs to */
-int pg_column_count(const struct pg *pg);
 bool pg_is_null(const struct pg *pg, int column);
 
 /* Of a boolean or an integer of any size; 0 when it is neither, or null. */

@@ -39,6 +39,8 @@ struct counters;
 struct counters *counters_new(const struct counters_family *families,
                               size_t family_count,
                               struct err *err) ATTR_MUST_CHECK;
+
+/* For tests: a service keeps its set as long as it lives.  NULL is fine. */
 void counters_free(struct counters *set);
 
 /* A set may be NULL: then these do nothing (collection is switched off). */

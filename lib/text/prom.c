@@ -50,15 +50,14 @@ format_number(double value, char text[NUMBER_LEN])
 
 /* ---- lines --------------------------------------------------------------- */
 
-/* Appends text with a backslash before each special byte, an LF as \n. */
+/* With a backslash before each backslash, an LF as \n. */
 static enum buf_status
-append_escaped(struct buf *out, const char *text, const char *special)
+append_help(struct buf *out, const char *text)
 {
-    const size_t before = out->len;
     enum buf_status status = BUF_OK;
 
     while (*text != '\0' && status == BUF_OK) {
-        const size_t plain = strcspn(text, special);
+        const size_t plain = strcspn(text, "\\\n");
 
         status = buf_append(out, text, plain);
         text += plain;
@@ -67,15 +66,7 @@ append_escaped(struct buf *out, const char *text, const char *special)
         status = buf_printf(out, "\\%c", *text == '\n' ? 'n' : *text);
         text++;
     }
-    if (status != BUF_OK)
-        buf_truncate(out, before);
     return status;
-}
-
-enum buf_status
-prom_append_label_value(struct buf *out, const char *text)
-{
-    return append_escaped(out, text, "\\\"\n");
 }
 
 enum buf_status
@@ -86,7 +77,7 @@ prom_family(struct buf *out, const char *name, const char *type,
     enum buf_status status = buf_printf(out, "# HELP %s ", name);
 
     if (status == BUF_OK)
-        status = append_escaped(out, help, "\\\n");
+        status = append_help(out, help);
     if (status == BUF_OK)
         status = buf_printf(out, "\n# TYPE %s %s\n", name, type);
     if (status != BUF_OK)

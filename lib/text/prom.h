@@ -19,8 +19,7 @@ enum buf_status prom_family(struct buf *out, const char *name, const char *type,
                             const char *help) ATTR_MUST_CHECK;
 
 /* name{labels} value.  suffix is "" or such as _sum; labels is a ready list
- * such as model="flash" (values through prom_append_label_value()), or NULL or
- * "". */
+ * such as model="flash", or NULL or "". */
 enum buf_status prom_sample(struct buf *out, const char *name,
                             const char *suffix, const char *labels,
                             double value) ATTR_MUST_CHECK;
@@ -29,9 +28,5 @@ enum buf_status prom_sample(struct buf *out, const char *name,
 enum buf_status prom_bucket(struct buf *out, const char *name,
                             const char *labels, double bound,
                             uint64_t cumulative) ATTR_MUST_CHECK;
-
-/* Escapes backslash, quote and LF. */
-enum buf_status prom_append_label_value(struct buf *out,
-                                        const char *text) ATTR_MUST_CHECK;
 
 #endif

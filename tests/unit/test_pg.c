@@ -163,7 +163,6 @@ every_type_comes_back_as_it_went_in(void **state)
     assert_int_equal(start(&err), 0);
     assert_int_equal(pg_step(pg, patience(), &err), PG_ROW);
     assert_int_equal(pg_query_index(pg), 0);
-    assert_int_equal(pg_column_count(pg), 8);
     assert_int_equal(pg_int(pg, 0), -7);
     assert_string_equal(pg_text(pg, 1, &len), text);
     assert_int_equal(len, strlen(text));

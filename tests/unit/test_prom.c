@@ -93,19 +93,6 @@ test_a_histogram_has_bounds_behind_its_labels(void **state)
 }
 
 static void
-test_a_label_value_escapes_backslash_quote_and_lf(void **state)
-{
-    (void)state;
-    buf_clear(&out);
-    assert_int_equal(prom_append_label_value(&out, "a\\b\"c\nd\xc3\xa4"),
-                     BUF_OK);
-    assert_string_equal(buf_cstr(&out), "a\\\\b\\\"c\\nd\xc3\xa4");
-    buf_clear(&out);
-    assert_int_equal(prom_append_label_value(&out, "\n\n"), BUF_OK);
-    assert_string_equal(buf_cstr(&out), "\\n\\n");
-}
-
-static void
 test_numbers_are_short_and_exact(void **state)
 {
     (void)state;
@@ -190,8 +177,6 @@ test_what_does_not_fit_adds_nothing(void **state)
     assert_int_equal(prom_sample(&tight, "abc", "", "a=\"b\"", 1234567890),
                      BUF_FULL);
     assert_int_equal(prom_bucket(&tight, "abc", "", 1, 1), BUF_FULL);
-    assert_int_equal(prom_append_label_value(&tight, "abcdefghij\n\n\n\n\n"),
-                     BUF_FULL);
     assert_string_equal(buf_cstr(&tight), "x");
     buf_close(&tight);
 }
@@ -205,7 +190,6 @@ write_all(struct buf *page)
     help[300] = '\\';
     help[sizeof(help) - 1] = '\0';
     return prom_family(page, "x", "histogram", help) == BUF_OK &&
-           prom_append_label_value(page, help) == BUF_OK &&
            prom_sample(page, "x", "", help, 1) == BUF_OK &&
            prom_bucket(page, "x", help, 1, 1) == BUF_OK;
 }
@@ -255,7 +239,6 @@ main(void)
         cmocka_unit_test(test_help_escapes_backslash_and_lf_but_no_quote),
         cmocka_unit_test(test_a_sample_stands_with_and_without_labels),
         cmocka_unit_test(test_a_histogram_has_bounds_behind_its_labels),
-        cmocka_unit_test(test_a_label_value_escapes_backslash_quote_and_lf),
         cmocka_unit_test(test_numbers_are_short_and_exact),
         cmocka_unit_test(test_random_numbers_read_back_as_themselves),
         cmocka_unit_test(test_a_locale_with_a_comma_changes_nothing),

@@ -312,7 +312,8 @@ describe_error(const struct turn_action *action, char *text, size_t size)
 }
 
 static void
-describe(const struct turn_action *action, char *text, size_t size)
+describe(const struct turn *turn, const struct turn_action *action, char *text,
+         size_t size)
 {
     switch (action->kind) {
     case TURN_SAY_START:
@@ -335,7 +336,7 @@ describe(const struct turn_action *action, char *text, size_t size)
         break;
     case TURN_CANCEL:
         snprintf(text, size, "cancel:%s:%s", model_role_name(action->role),
-                 turn_cancel_name(action->why));
+                 turn_cancel_name(turn->cancelled[action->role]));
         break;
     case TURN_RECORD:
         snprintf(text, size, "record");
@@ -362,7 +363,7 @@ step_in_words(struct turn *turn, const char *fact_text, char *words,
         char word[64];
         const size_t len = strlen(words);
 
-        describe(&actions[i], word, sizeof(word));
+        describe(turn, &actions[i], word, sizeof(word));
         snprintf(words + len, size - len, "%s%s", i > 0 ? " " : "", word);
     }
 }
