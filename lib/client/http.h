@@ -98,18 +98,13 @@ enum http_outcome {
     HTTP_TLS_FAILED,
 };
 
-/* While the call is pending, status, content_type, first_byte_us and
- * body_bytes already say what is known so far. */
+/* While the call is pending, status and body_bytes already say what is known so
+ * far. */
 struct http_result {
     enum http_outcome outcome;
     long status; /* 0 when no status line arrived */
-    int64_t started_mono_us;
-    int64_t connected_us;  /* since started; 0 on a reused connection */
-    int64_t first_byte_us; /* first body byte since started; -1 if none */
-    int64_t total_us;
     size_t body_bytes;
-    bool reused;              /* it began on a kept connection */
-    const char *content_type; /* never NULL; borrowed from the call */
+    bool reused;        /* it began on a kept connection */
     const char *reason; /* never NULL; curl's words, without URL secrets */
 };
 

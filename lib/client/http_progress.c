@@ -2,9 +2,7 @@
 #include "client/http_progress.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 
@@ -27,10 +25,8 @@ http_progress_begin(struct http_progress *progress,
         .first_byte_ms = request->first_byte_ms,
         .idle_ms = request->idle_ms,
         .deadline_mono_ms = request->deadline_mono_ms,
-        .result = { .started_mono_us = clock_mono_us(),
-                    .first_byte_us = -1,
-                    .content_type = progress->content_type,
-                    .reason = "" },
+        .started_mono_ms = clock_mono_ms(),
+        .result = { .reason = "" },
     };
 }
 
@@ -45,15 +41,11 @@ refuse(struct http_progress *progress, enum http_outcome verdict)
 int
 http_progress_connected(struct http_progress *progress, bool is_reused)
 {
-    struct http_result *result = &progress->result;
-
     if (progress->is_connected)
         return progress->may_repeat ? 0
                                     : refuse(progress, HTTP_CONNECTION_LOST);
     progress->is_connected = true;
-    result->reused = is_reused;
-    if (!is_reused)
-        result->connected_us = clock_mono_us() - result->started_mono_us;
+    progress->result.reused = is_reused;
     return 0;
 }
 
@@ -76,27 +68,12 @@ status_of(const char *line, size_t len)
     return status;
 }
 
-static void
-note_content_type(struct http_progress *progress, const char *line, size_t len)
-{
-    static const char name[] = "content-type:";
-    size_t skip = sizeof(name) - 1;
-
-    if (len < skip || strncasecmp(line, name, skip) != 0)
-        return;
-    while (skip < len && line[skip] == ' ')
-        skip++;
-    snprintf(progress->content_type, sizeof(progress->content_type), "%.*s",
-             (int)(len - skip), line + skip);
-}
-
 /* An interim response (1xx) may come before the final one; whatever it said
  * is forgotten here. */
 static void
 begin_response(struct http_progress *progress, const char *line, size_t len)
 {
     progress->had_all_headers = false;
-    progress->content_type[0] = '\0';
     progress->result.status = status_of(line, len);
 }
 
@@ -119,7 +96,6 @@ http_progress_header(struct http_progress *progress, const char *line,
         progress->had_all_headers = true;
         return 0;
     }
-    note_content_type(progress, line, len);
     if (progress->on_header != NULL)
         progress->on_header(progress->arg, line, len);
     return 0;
@@ -132,13 +108,10 @@ http_progress_body(struct http_progress *progress, const char *bytes,
                    size_t len)
 {
     struct http_result *result = &progress->result;
-    const int64_t now_us = clock_mono_us();
 
     if (len == 0)
         return 0;
-    progress->last_read_mono_ms = now_us / 1000;
-    if (result->first_byte_us == -1)
-        result->first_byte_us = now_us - result->started_mono_us;
+    progress->last_read_mono_ms = clock_mono_ms();
     if (len > progress->max_bytes - result->body_bytes)
         return refuse(progress, HTTP_TOO_LARGE);
     result->body_bytes += len;
@@ -173,11 +146,8 @@ void
 http_progress_end(struct http_progress *progress, enum http_outcome outcome,
                   const char *reason)
 {
-    struct http_result *result = &progress->result;
-
-    result->outcome = outcome;
-    result->total_us = clock_mono_us() - result->started_mono_us;
-    result->reason = reason;
+    progress->result.outcome = outcome;
+    progress->result.reason = reason;
 }
 
 const char *
@@ -214,15 +184,14 @@ consider(struct http_alarm *nearest, int64_t since_mono_ms, int64_t limit_ms,
 struct http_alarm
 http_progress_alarm(const struct http_progress *progress)
 {
-    const int64_t started_mono_ms = progress->result.started_mono_us / 1000;
     struct http_alarm nearest = { progress->deadline_mono_ms,
                                   HTTP_TIMEOUT_TOTAL };
 
     if (!progress->is_connected)
-        consider(&nearest, started_mono_ms, progress->connect_ms,
+        consider(&nearest, progress->started_mono_ms, progress->connect_ms,
                  HTTP_TIMEOUT_CONNECT);
     if (!progress->had_first)
-        consider(&nearest, started_mono_ms, progress->first_byte_ms,
+        consider(&nearest, progress->started_mono_ms, progress->first_byte_ms,
                  HTTP_TIMEOUT_FIRST);
     if (progress->last_read_mono_ms > 0)
         consider(&nearest, progress->last_read_mono_ms, progress->idle_ms,

@@ -22,8 +22,7 @@
 #include "base/attr.h"
 #include "client/http.h"
 
-/* Open because http.c embeds it; the fields are for reading.  It points into
- * itself, so it stays where it began. */
+/* Open because http.c embeds it; the fields are for reading. */
 struct http_progress {
     http_sink sink;
     http_on_header on_header;
@@ -35,6 +34,7 @@ struct http_progress {
     int64_t idle_ms;
     int64_t deadline_mono_ms;
 
+    int64_t started_mono_ms;
     int64_t last_read_mono_ms; /* 0 before the first body byte */
     int64_t last_said_mono_ms; /* 0 before HTTP_SINK_LAST */
     bool is_connected;
@@ -43,7 +43,6 @@ struct http_progress {
     size_t header_bytes;       /* of all responses, interim ones too */
     enum http_outcome verdict; /* why we refused to go on, or HTTP_PENDING */
     struct http_result result; /* what is known so far */
-    char content_type[128];
 };
 
 void http_progress_begin(struct http_progress *progress,
@@ -72,7 +71,7 @@ struct http_alarm {
 /* The clock that runs out first if nothing more happens. */
 struct http_alarm http_progress_alarm(const struct http_progress *progress);
 
-/* Fixes the outcome and the times; reason is borrowed. */
+/* Fixes the outcome; reason is borrowed. */
 void http_progress_end(struct http_progress *progress,
                        enum http_outcome outcome, const char *reason);
 

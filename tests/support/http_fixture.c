@@ -57,6 +57,8 @@ sink(void *arg, const char *bytes, size_t len)
 {
     struct http_reader *reader = arg;
 
+    if (reader->first_mono_ms == 0)
+        reader->first_mono_ms = clock_mono_ms();
     reader->bytes = realloc(reader->bytes, reader->len + len + 1);
     assert_non_null(reader->bytes);
     memcpy(reader->bytes + reader->len, bytes, len);
@@ -104,6 +106,7 @@ http_fixture_start(const char *path, struct http_request request,
     struct http_call *call;
 
     request = http_fixture_request(path, request, reader);
+    reader->started_mono_ms = clock_mono_ms();
     call = http_start(fixture.http, &request, NULL);
     assert_non_null(call);
     return call;
@@ -124,11 +127,9 @@ http_fixture_fetch(const char *path, struct http_request request,
     struct http_result result;
 
     http_fixture_finish(call);
+    reader->took_ms = clock_mono_ms() - reader->started_mono_ms;
     result = http_call_result(call);
-    snprintf(reader->content_type, sizeof(reader->content_type), "%s",
-             result.content_type);
     snprintf(reader->reason, sizeof(reader->reason), "%s", result.reason);
-    result.content_type = reader->content_type;
     result.reason = reader->reason;
     http_call_free(call);
     return result;

@@ -29,7 +29,9 @@ struct http_reader {
     size_t len;
     char headers[256]; /* each followed by "|" */
     char url[FAKE_URL_LEN];
-    char content_type[128]; /* of http_fixture_fetch(), as is reason */
+    int64_t started_mono_ms;
+    int64_t first_mono_ms; /* of body bytes; 0: none came */
+    int64_t took_ms;       /* of http_fixture_fetch(), as is reason */
     char reason[256];
 };
 

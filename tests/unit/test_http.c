@@ -120,13 +120,9 @@ test_a_whole_response_is_done(void **state)
     (void)state;
     assert_int_equal(result.outcome, HTTP_DONE);
     assert_int_equal(result.status, 200);
-    assert_string_equal(result.content_type, "text/plain");
     assert_string_equal(result.reason, "");
     assert_int_equal(result.body_bytes, 5);
     assert_false(result.reused);
-    assert_true(result.connected_us > 0);
-    assert_true(result.first_byte_us >= result.connected_us);
-    assert_true(result.total_us >= result.first_byte_us);
     assert_string_equal(reader.bytes, "hello");
     http_reader_close(&reader);
 }
@@ -141,7 +137,6 @@ test_only_the_final_response_speaks_of_headers_and_status(void **state)
     (void)state;
     assert_int_equal(result.outcome, HTTP_DONE);
     assert_int_equal(result.status, 429);
-    assert_string_equal(result.content_type, "application/json");
     assert_string_equal(reader.headers,
                         "Content-Type:  application/json|Retry-After: 3|"
                         "Transfer-Encoding: chunked|");
@@ -159,7 +154,7 @@ test_a_redirect_is_an_answer_and_not_followed(void **state)
     (void)state;
     assert_int_equal(result.outcome, HTTP_DONE);
     assert_int_equal(result.status, 302);
-    assert_int_equal(result.first_byte_us, -1);
+    assert_int_equal(result.body_bytes, 0);
     assert_int_equal(fixture.seen->requests, 1);
 }
 
@@ -424,7 +419,6 @@ test_the_second_call_reuses_the_connection(void **state)
     result = http_fixture_fetch("/ok", (struct http_request){ 0 }, &reader);
     assert_int_equal(result.outcome, HTTP_DONE);
     assert_true(result.reused);
-    assert_int_equal(result.connected_us, 0);
     assert_int_equal(fixture.seen->connections, 1);
     http_reader_close(&reader);
 }
