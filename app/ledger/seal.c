@@ -267,15 +267,9 @@ int
 seal_restore(struct seal *seal, const char *body, size_t len, struct err *err)
 {
     buf_shrink(&seal->body, KEEP_BODY_BYTES);
-    switch (buf_append(&seal->body, body, len)) {
-    case BUF_OK:
-        break;
-    case BUF_FULL:
-        return err_set(err, ERR_LIMIT, "the body is longer than %u bytes",
-                       SEAL_MAX_BODY_BYTES);
-    case BUF_NOMEM:
-        return err_set(err, ERR_NOMEM, "an entry's body");
-    }
+    if (buf_error(&seal->body, buf_append(&seal->body, body, len), "the body",
+                  err) == -1)
+        return -1;
     if (!utf8_is_clean(body, len))
         return err_set(err, ERR_INVALID, "the body is no UTF-8");
     if (columns_read(&seal->columns, seal->body.bytes, seal->body.len, err) ==

@@ -52,20 +52,6 @@ dialect_add_header(struct dialect_headers *headers, struct err *err,
 }
 
 int
-dialect_buf_error(enum buf_status status, const char *what, struct err *err)
-{
-    switch (status) {
-    case BUF_OK:
-        break;
-    case BUF_FULL:
-        return err_set(err, ERR_LIMIT, "%s too long", what);
-    case BUF_NOMEM:
-        return err_set(err, ERR_NOMEM, "%s", what);
-    }
-    return 0;
-}
-
-int
 dialect_body_error(const struct jsonw *writer, struct err *err)
 {
     if (jsonw_failed(writer))
@@ -82,7 +68,7 @@ dialect_append_base(struct buf *out, const char *base_url,
 
     while (len > 0 && base[len - 1] == '/')
         len--;
-    return dialect_buf_error(buf_append(out, base, len), "URL", err);
+    return buf_error(out, buf_append(out, base, len), "URL", err);
 }
 
 /* ---- what is checked ---------------------------------------------------- */

@@ -88,10 +88,6 @@ int dialect_body_error(const struct jsonw *writer,
 int dialect_append_base(struct buf *out, const char *base_url,
                         const char *otherwise, struct err *err) ATTR_MUST_CHECK;
 
-/* 0 for BUF_OK, else -1 with the error that status means. */
-int dialect_buf_error(enum buf_status status, const char *what,
-                      struct err *err) ATTR_MUST_CHECK;
-
 /* "": fine.  http or https, a host, no user, query, fragment or blanks. */
 int dialect_check_base_url(const char *base_url,
                            struct err *err) ATTR_MUST_CHECK;

@@ -107,7 +107,7 @@ vertex_url(const struct model_config *config, struct buf *out, struct err *err)
                             "models/%s:streamGenerateContent?alt=sse",
                             config->project, config->location,
                             dialect_bare_model(config->model));
-    return dialect_buf_error(status, "URL", err);
+    return buf_error(out, status, "URL", err);
 }
 
 static int
@@ -117,7 +117,8 @@ gemini_url(const struct model_config *config, struct buf *out, struct err *err)
                             "https://generativelanguage.googleapis.com",
                             err) == -1)
         return -1;
-    return dialect_buf_error(
+    return buf_error(
+        out,
         buf_printf(out, "/v1beta/models/%s:streamGenerateContent?alt=sse",
                    dialect_bare_model(config->model)),
         "URL", err);

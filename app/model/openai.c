@@ -58,8 +58,7 @@ openai_url(const struct model_config *config, struct buf *out, struct err *err)
     if (dialect_append_base(out, config->base_url, "https://api.openai.com/v1",
                             err) == -1)
         return -1;
-    return dialect_buf_error(buf_append_str(out, "/chat/completions"), "URL",
-                             err);
+    return buf_error(out, buf_append_str(out, "/chat/completions"), "URL", err);
 }
 
 static int

@@ -168,3 +168,19 @@ buf_cstr(const struct buf *buf)
 {
     return buf->bytes != NULL ? buf->bytes : "";
 }
+
+int
+buf_error(const struct buf *buf, enum buf_status status, const char *what,
+          struct err *err)
+{
+    switch (status) {
+    case BUF_OK:
+        return 0;
+    case BUF_FULL:
+        return err_set(err, ERR_LIMIT, "%s longer than %zu bytes", what,
+                       buf->max_bytes);
+    case BUF_NOMEM:
+        break;
+    }
+    return err_set(err, ERR_NOMEM, "no memory for %s", what);
+}

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/err.h"
 
 enum buf_status {
     BUF_OK = 0,
@@ -61,5 +62,10 @@ void buf_shrink(struct buf *buf, size_t keep_bytes);
 
 /* Never NULL. */
 const char *buf_cstr(const struct buf *buf);
+
+/* What status means for a buf that is to hold such and such: 0 for BUF_OK, else
+ * -1 with ERR_LIMIT or ERR_NOMEM. */
+int buf_error(const struct buf *buf, enum buf_status status, const char *what,
+              struct err *err) ATTR_MUST_CHECK;
 
 #endif

@@ -89,15 +89,7 @@ google_credentials_free(struct google_credentials *c)
 static int
 append(struct buf *buf, const char *text, struct err *err)
 {
-    switch (buf_append_str(buf, text)) {
-    case BUF_OK:
-        return 0;
-    case BUF_FULL:
-        return err_set(err, ERR_LIMIT, "Google credentials too long");
-    case BUF_NOMEM:
-        break;
-    }
-    return err_set(err, ERR_NOMEM, "Google credentials");
+    return buf_error(buf, buf_append_str(buf, text), "Google credentials", err);
 }
 
 /* Visible ASCII only: these go into URLs, headers and claims. */
@@ -160,10 +152,7 @@ append_field(struct buf *form, const json_t *file, const char *name,
         else
             status = buf_printf(form, "%%%02X", c);
     }
-    if (status == BUF_OK)
-        return 0;
-    return err_set(err, status == BUF_FULL ? ERR_LIMIT : ERR_NOMEM,
-                   "Google credentials: %s", name);
+    return buf_error(form, status, "Google credentials", err);
 }
 
 static int

@@ -57,10 +57,8 @@ take_records(struct buf *in, struct buf *answer, bool *ended, struct err *err)
         if (record.kind == FCGI_WIRE_OUTPUT)
             status = buf_append(answer, record.bytes, record.len);
         *ended = record.kind == FCGI_WIRE_END;
-        if (status != BUF_OK)
-            return err_set(err, status == BUF_NOMEM ? ERR_NOMEM : ERR_LIMIT,
-                           "an answer of more than %zu bytes",
-                           answer->max_bytes);
+        if (buf_error(answer, status, "the answer", err) == -1)
+            return -1;
         fcgi_wire_pass(in, &record);
     }
     if (found == FCGI_WIRE_BAD)

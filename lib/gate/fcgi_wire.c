@@ -93,10 +93,7 @@ fcgi_wire_request(struct buf *out, const struct fcgi_wire_request *request,
         status = append_params(out, request->params, request->param_count);
     if (status == BUF_OK)
         status = append_body(out, request->body, request->body_len);
-    if (status == BUF_OK)
-        return 0;
-    return err_set(err, status == BUF_NOMEM ? ERR_NOMEM : ERR_LIMIT,
-                   "a FastCGI request");
+    return buf_error(out, status, "a FastCGI request", err);
 }
 
 /* ---- the answer ---------------------------------------------------------- */

@@ -30,20 +30,6 @@ struct whole {
 };
 
 static int
-append(struct buf *buf, const char *bytes, size_t len, struct err *err)
-{
-    switch (buf_append(buf, bytes, len)) {
-    case BUF_OK:
-        return 0;
-    case BUF_FULL:
-        return err_set(err, ERR_LIMIT, "larger than %zu bytes", buf->max_bytes);
-    case BUF_NOMEM:
-        break;
-    }
-    return err_set(err, ERR_NOMEM, "no memory for its content");
-}
-
-static int
 read_all(int fd, struct buf *buf, struct err *err)
 {
     char chunk[CHUNK_BYTES];
@@ -54,7 +40,8 @@ read_all(int fd, struct buf *buf, struct err *err)
         if (len == 0)
             return 0;
         if (len > 0) {
-            if (append(buf, chunk, (size_t)len, err) == -1)
+            if (buf_error(buf, buf_append(buf, chunk, (size_t)len),
+                          "its content", err) == -1)
                 return -1;
         } else if (errno != EINTR) {
             return err_set_errno(err, ERR_SYSTEM, "read");

@@ -119,13 +119,9 @@ append_value(struct buf *out, const struct conf_option *option,
 static int
 settle(struct buf *out, size_t before, enum buf_status status, struct err *err)
 {
-    if (status == BUF_OK)
-        return 0;
-    buf_truncate(out, before);
-    if (status == BUF_FULL)
-        return err_set(err, ERR_LIMIT, "the options do not fit into %zu bytes",
-                       out->max_bytes);
-    return err_set(err, ERR_NOMEM, "text of the options");
+    if (status != BUF_OK)
+        buf_truncate(out, before);
+    return buf_error(out, status, "text of the options", err);
 }
 
 int

@@ -291,15 +291,6 @@ sink_take(const char *bytes, size_t len, void *arg)
     return sink->status == BUF_OK ? 0 : -1;
 }
 
-/* Nothing was added, and why. */
-static int
-fail_to_write(enum buf_status status, struct err *err)
-{
-    if (status == BUF_FULL)
-        return err_set(err, ERR_LIMIT, "JSON text too long");
-    return err_set(err, ERR_NOMEM, "JSON text");
-}
-
 int
 json_write(const json_t *value, struct buf *out, struct err *err)
 {
@@ -310,7 +301,9 @@ json_write(const json_t *value, struct buf *out, struct err *err)
                            JSON_COMPACT | JSON_ENCODE_ANY) == 0)
         return 0;
     buf_truncate(out, before);
-    return fail_to_write(sink.status, err);
+    /* Jansson has failed by itself when the sink did not. */
+    return buf_error(out, sink.status != BUF_OK ? sink.status : BUF_NOMEM,
+                     "JSON text", err);
 }
 
 /* Jansson's iterators ask for a value they may change, and do not change it. */
@@ -507,10 +500,9 @@ json_write_canonical(const json_t *value, struct buf *out, struct err *err)
     if (has_real(value))
         return err_set(err, ERR_INVALID, "a real number has no canonical text");
     status = append_value(out, value);
-    if (status == BUF_OK)
-        return 0;
-    buf_truncate(out, before);
-    return fail_to_write(status, err);
+    if (status != BUF_OK)
+        buf_truncate(out, before);
+    return buf_error(out, status, "JSON text", err);
 }
 
 /* ---- reading ------------------------------------------------------------ */

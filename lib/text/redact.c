@@ -195,13 +195,9 @@ replace(struct rule *rule, const struct buf *text, const struct span *span,
 }
 
 static int
-report(enum buf_status status, struct err *err)
+report(const struct buf *buf, enum buf_status status, struct err *err)
 {
-    if (status == BUF_OK)
-        return 0;
-    if (status == BUF_FULL)
-        return err_set(err, ERR_LIMIT, "the redacted text is too long");
-    return err_set(err, ERR_NOMEM, "redacted text");
+    return buf_error(buf, status, "redacted text", err);
 }
 
 /* Changes text by one rule; scratch is free to use. */
@@ -219,7 +215,7 @@ apply_rule(struct redactor *redactor, struct rule *rule, struct buf *text,
     while ((found = find(redactor, rule, text, &span, err)) == FOUND_ONE) {
         status = replace(rule, text, &span, &copied, scratch);
         if (status != BUF_OK)
-            return report(status, err);
+            return report(scratch, status, err);
     }
     if (found == FOUND_FAILURE)
         return -1;
@@ -227,9 +223,9 @@ apply_rule(struct redactor *redactor, struct rule *rule, struct buf *text,
         return 0;
     status = buf_append(scratch, text->bytes + copied, text->len - copied);
     if (status != BUF_OK)
-        return report(status, err);
+        return report(scratch, status, err);
     buf_clear(text);
-    return report(buf_append(text, scratch->bytes, scratch->len), err);
+    return report(text, buf_append(text, scratch->bytes, scratch->len), err);
 }
 
 int
@@ -243,7 +239,7 @@ redact_apply(struct redactor *redactor, const char *text, size_t len,
     if (!utf8_is_clean(text, len))
         return err_set(err, ERR_INVALID, "text to redact is no clean UTF-8");
     buf_init(&scratch, out->max_bytes);
-    rc = report(buf_append(out, text, len), err);
+    rc = report(out, buf_append(out, text, len), err);
     for (size_t i = 0; i < redactor->count && rc == 0; i++)
         rc = apply_rule(redactor, &redactor->rules[i], out, &scratch, err);
     buf_close(&scratch);

@@ -45,16 +45,7 @@ static int
 append(struct buf *buf, const char *bytes, size_t len, const char *what,
        struct err *err)
 {
-    switch (buf_append(buf, bytes, len)) {
-    case BUF_OK:
-        return 0;
-    case BUF_FULL:
-        return err_set(err, ERR_LIMIT, "%s longer than %zu bytes", what,
-                       buf->max_bytes);
-    case BUF_NOMEM:
-        break;
-    }
-    return err_set(err, ERR_NOMEM, "%s", what);
+    return buf_error(buf, buf_append(buf, bytes, len), what, err);
 }
 
 /* ---- what a line means --------------------------------------------------- */

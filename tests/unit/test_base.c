@@ -186,6 +186,25 @@ test_a_buffer_grows_to_its_maximum_and_no_further(void **state)
 }
 
 static void
+test_a_buffer_that_could_not_grow_is_an_error_with_its_reason(void **state)
+{
+    struct err err = { 0 };
+    struct buf buf;
+
+    (void)state;
+    buf_init(&buf, 1000);
+    assert_int_equal(buf_error(&buf, BUF_OK, "a page", &err), 0);
+    assert_int_equal(err.kind, ERR_NONE);
+    assert_int_equal(buf_error(&buf, BUF_FULL, "a page", &err), -1);
+    assert_int_equal(err.kind, ERR_LIMIT);
+    assert_string_equal(err.text, "a page longer than 1000 bytes");
+    err = (struct err){ 0 };
+    assert_int_equal(buf_error(&buf, BUF_NOMEM, "a page", &err), -1);
+    assert_int_equal(err.kind, ERR_NOMEM);
+    assert_string_equal(err.text, "no memory for a page");
+}
+
+static void
 test_a_buffer_is_consumed_from_the_front(void **state)
 {
     struct buf buf;
@@ -419,6 +438,8 @@ main(void)
         cmocka_unit_test(test_an_arena_stops_at_its_maximum_and_recovers),
         cmocka_unit_test(test_arena_memory_is_aligned_for_any_type),
         cmocka_unit_test(test_a_buffer_grows_to_its_maximum_and_no_further),
+        cmocka_unit_test(
+            test_a_buffer_that_could_not_grow_is_an_error_with_its_reason),
         cmocka_unit_test(test_a_buffer_is_consumed_from_the_front),
         cmocka_unit_test(
             test_shrinking_gives_large_memory_back_and_keeps_small),
