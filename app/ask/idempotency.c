@@ -9,11 +9,8 @@
 bool
 idempotency_key_is_valid(const char *key)
 {
-    size_t len = 0;
-
-    while (key[len] > ' ' && key[len] <= '~' && len <= IDEMPOTENCY_KEY_MAX)
-        len++;
-    return len > 0 && len <= IDEMPOTENCY_KEY_MAX && key[len] == '\0';
+    return key[0] != '\0' && strlen(key) <= IDEMPOTENCY_KEY_MAX &&
+           str_is_visible(key);
 }
 
 static int

@@ -73,15 +73,6 @@ dialect_append_base(struct buf *out, const char *base_url,
 
 /* ---- what is checked ---------------------------------------------------- */
 
-static bool
-is_visible_ascii(const char *text)
-{
-    for (; *text != '\0'; text++)
-        if (*text <= 0x20 || *text >= 0x7f)
-            return false;
-    return true;
-}
-
 int
 dialect_check_base_url(const char *base_url, struct err *err)
 {
@@ -98,7 +89,7 @@ dialect_check_base_url(const char *base_url, struct err *err)
                        "base URL does not begin with http:// or https://");
     if (host[0] == '\0' || host[0] == '/' || host[0] == ':')
         return err_set(err, ERR_INVALID, "base URL without a host");
-    if (!is_visible_ascii(base_url) || strpbrk(base_url, "@?#\\") != NULL)
+    if (!str_is_visible(base_url) || strpbrk(base_url, "@?#\\") != NULL)
         return err_set(err, ERR_INVALID,
                        "base URL with a user, a query, a fragment or "
                        "characters that do not belong in one");
@@ -108,7 +99,7 @@ dialect_check_base_url(const char *base_url, struct err *err)
 int
 dialect_check_key(const char *key, struct err *err)
 {
-    if (!is_visible_ascii(key))
+    if (!str_is_visible(key))
         return err_set(err, ERR_INVALID,
                        "API key with a blank or a character beyond ASCII");
     if (strlen(key) > MAX_KEY_BYTES)

@@ -21,10 +21,7 @@
 static bool
 is_printable_id(const char *id)
 {
-    for (const char *c = id; *c != '\0'; c++)
-        if (*c <= 0x20 || *c >= 0x7f)
-            return false;
-    return id[0] != '\0' && strlen(id) <= MAX_ID_LEN;
+    return id[0] != '\0' && strlen(id) <= MAX_ID_LEN && str_is_visible(id);
 }
 
 static int

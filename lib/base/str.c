@@ -105,6 +105,14 @@ str_equals_nocase(const char *a, const char *b)
     return strcasecmp(a, b) == 0;
 }
 
+bool
+str_is_visible(const char *text)
+{
+    while (*text > ' ' && *text <= '~')
+        text++;
+    return *text == '\0';
+}
+
 void
 str_to_hex(const void *bytes, size_t len, char *hex)
 {
@@ -118,8 +126,8 @@ str_to_hex(const void *bytes, size_t len, char *hex)
     *hex = '\0';
 }
 
-static int
-hex_digit(char c)
+int
+str_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -138,8 +146,8 @@ str_from_hex(const char *hex, void *bytes, size_t len)
     if (strlen(hex) != 2 * len)
         return -1;
     for (size_t i = 0; i < len; i++) {
-        const int high = hex_digit(hex[2 * i]);
-        const int low = hex_digit(hex[2 * i + 1]);
+        const int high = str_hex_digit(hex[2 * i]);
+        const int low = str_hex_digit(hex[2 * i + 1]);
 
         if (high < 0 || low < 0)
             return -1;

@@ -32,8 +32,15 @@ int str_to_bool(const char *text, bool *value) ATTR_MUST_CHECK;
 bool str_starts_with(const char *text, const char *prefix);
 bool str_equals_nocase(const char *a, const char *b);
 
+/* Nothing but ASCII without blanks and control characters, so that it can stand
+ * in a URL or a header.  "" is visible. */
+bool str_is_visible(const char *text);
+
 /* Two lower-case digits a byte and a NUL: hex holds 2 * len + 1. */
 void str_to_hex(const void *bytes, size_t len, char *hex);
+
+/* The value of a hex digit of either case, or -1. */
+int str_hex_digit(char c);
 
 /* Exactly 2 * len digits, either case. */
 int str_from_hex(const char *hex, void *bytes, size_t len) ATTR_MUST_CHECK;

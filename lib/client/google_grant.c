@@ -103,10 +103,9 @@ copy_member(struct buf *out, const json_t *file, const char *name,
         value = otherwise;
     if (value == NULL)
         return err_set(err, ERR_INVALID, "Google credentials without %s", name);
-    for (const char *c = value; *c != '\0'; c++)
-        if (*c <= 0x20 || *c >= 0x7f)
-            return err_set(err, ERR_INVALID, "Google credentials with a bad %s",
-                           name);
+    if (!str_is_visible(value))
+        return err_set(err, ERR_INVALID, "Google credentials with a bad %s",
+                       name);
     return append(out, value, err);
 }
 
@@ -374,12 +373,8 @@ static bool
 is_header_safe(const json_t *text)
 {
     const char *value = json_string_value(text);
-    const size_t len = json_string_length(text);
 
-    for (size_t i = 0; i < len; i++)
-        if (value[i] <= 0x20 || value[i] >= 0x7f)
-            return false;
-    return len > 0;
+    return value != NULL && value[0] != '\0' && str_is_visible(value);
 }
 
 /* Seconds, as a number or as text of one; -1 when neither. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "text/utf8.h"
 
 #define ESCAPE_LEN  6              /* of \uXXXX */
@@ -142,15 +143,6 @@ json_parse(const char *bytes, size_t len, size_t max_depth, struct err *err)
 
 /* ---- mending ------------------------------------------------------------ */
 
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The UTF-16 unit that a whole \uXXXX at the front stands for, or -1. */
 static int
 escaped_unit(const char *bytes, size_t len)
@@ -160,7 +152,7 @@ escaped_unit(const char *bytes, size_t len)
     if (len < ESCAPE_LEN || bytes[0] != '\\' || bytes[1] != 'u')
         return -1;
     for (size_t i = 2; i < ESCAPE_LEN; i++) {
-        const int digit = hex_digit(bytes[i]);
+        const int digit = str_hex_digit(bytes[i]);
 
         if (digit == -1)
             return -1;

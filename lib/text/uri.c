@@ -4,21 +4,14 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/str.h"
+
 /* Encoded text that is still to be read. */
 struct encoded {
     const char *at;
     const char *end;
     bool plus_is_blank;
 };
-
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* The next decoded byte, or -1 for a bad escape or one that means NUL. */
 static int
@@ -33,8 +26,8 @@ next_byte(struct encoded *text)
         return (unsigned char)byte;
     if (text->end - text->at < 2)
         return -1;
-    high = hex_digit(*text->at++);
-    low = hex_digit(*text->at++);
+    high = str_hex_digit(*text->at++);
+    low = str_hex_digit(*text->at++);
     if (high == -1 || low == -1 || (high == 0 && low == 0))
         return -1;
     return high << 4 | low;

@@ -354,6 +354,18 @@ test_whole_numbers_become_text(void **state)
 }
 
 static void
+test_visible_is_ascii_without_blanks(void **state)
+{
+    (void)state;
+    assert_true(str_is_visible(""));
+    assert_true(str_is_visible("!09AZaz~"));
+    assert_false(str_is_visible("a b"));
+    assert_false(str_is_visible("a\n"));
+    assert_false(str_is_visible("\x7f"));
+    assert_false(str_is_visible("\xc3\xa4"));
+}
+
+static void
 test_hex_goes_there_and_back(void **state)
 {
     const uint8_t bytes[] = { 0x00, 0x7f, 0xff, 0x1a };
@@ -448,6 +460,7 @@ main(void)
         cmocka_unit_test(test_seconds_become_milliseconds_rounded_up),
         cmocka_unit_test(test_booleans_have_eight_words),
         cmocka_unit_test(test_whole_numbers_become_text),
+        cmocka_unit_test(test_visible_is_ascii_without_blanks),
         cmocka_unit_test(test_hex_goes_there_and_back),
         cmocka_unit_test(test_secrets_are_equal_only_when_every_byte_is),
         cmocka_unit_test(test_a_new_uuid_is_version_7_and_sorts_by_time),
