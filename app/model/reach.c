@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
+#include "base/str.h"
 #include "model/dialect.h"
 
 #define MAX_URL_BYTES      4096
@@ -24,22 +23,20 @@ take_body(void *arg, const char *bytes, size_t len)
     return HTTP_SINK_FIRST;
 }
 
-/* "Date: Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7). */
 static void
 take_header(void *arg, const char *line, size_t len)
 {
     struct reached *reached = arg;
-    struct tm tm = { 0 };
     char text[64];
+    int64_t unix_s;
 
     if (len >= sizeof(text) ||
         strncasecmp(line, date_header, sizeof(date_header) - 1) != 0)
         return;
     memcpy(text, line, len);
     text[len] = '\0';
-    if (strptime(text + sizeof(date_header) - 1, " %a, %d %b %Y %H:%M:%S GMT",
-                 &tm) != NULL)
-        reached->date_unix_s = (int64_t)timegm(&tm);
+    if (str_to_unix_s(text + sizeof(date_header) - 1, &unix_s) == 0)
+        reached->date_unix_s = unix_s;
 }
 
 /* scheme://host[:port] of a URL. */

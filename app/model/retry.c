@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "base/attr.h"
 #include "base/str.h"
@@ -84,13 +83,11 @@ retry_delay_of_error(const json_t *error)
 static int64_t
 delay_until(const char *date, int64_t now_unix_us)
 {
-    struct tm when = { 0 };
-    const char *end = strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &when);
-    int64_t delay_ms;
+    int64_t unix_s, delay_ms;
 
-    if (end == NULL || *end != '\0')
+    if (str_to_unix_s(date, &unix_s) == -1)
         return RETRY_NOT_SAID;
-    delay_ms = (int64_t)timegm(&when) * 1000 - now_unix_us / 1000;
+    delay_ms = unix_s * 1000 - now_unix_us / 1000;
     return delay_ms > 0 ? delay_ms : 0;
 }
 

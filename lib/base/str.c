@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 int
 str_to_int(const char *text, int64_t min, int64_t max, int64_t *value)
@@ -71,6 +72,18 @@ str_to_ms(const char *text, int64_t min_ms, int64_t max_ms, int64_t *value_ms)
     if (*text != '\0' || ms < min_ms || ms > max_ms)
         return -1;
     *value_ms = ms;
+    return 0;
+}
+
+int
+str_to_unix_s(const char *text, int64_t *unix_s)
+{
+    struct tm tm = { 0 };
+    const char *end = strptime(text, " %a, %d %b %Y %H:%M:%S GMT ", &tm);
+
+    if (end == NULL || *end != '\0')
+        return -1;
+    *unix_s = (int64_t)timegm(&tm);
     return 0;
 }
 

@@ -26,6 +26,10 @@ size_t str_from_int(int64_t value, char text[STR_INT_SIZE]);
 int str_to_ms(const char *text, int64_t min_ms, int64_t max_ms,
               int64_t *value_ms) ATTR_MUST_CHECK;
 
+/* A date of HTTP, "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7),
+ * with nothing but blanks around it. */
+int str_to_unix_s(const char *text, int64_t *unix_s) ATTR_MUST_CHECK;
+
 /* true/false, yes/no, on/off, 1/0, any case. */
 int str_to_bool(const char *text, bool *value) ATTR_MUST_CHECK;
 

@@ -114,6 +114,22 @@ test_utc_is_rfc_3339_with_microseconds(void **state)
 /* ---- arena --------------------------------------------------------------- */
 
 static void
+test_a_date_of_http_is_read_whole_or_not(void **state)
+{
+    int64_t unix_s = 7;
+
+    (void)state;
+    assert_int_equal(str_to_unix_s("Sun, 06 Nov 1994 08:49:37", &unix_s), -1);
+    assert_int_equal(str_to_unix_s("Sun, 06 Nov 1994 08:49:37 GMT+1", &unix_s),
+                     -1);
+    assert_int_equal(str_to_unix_s("", &unix_s), -1);
+    assert_int_equal(unix_s, 7);
+    assert_int_equal(str_to_unix_s(" Sun, 06 Nov 1994 08:49:37 GMT ", &unix_s),
+                     0);
+    assert_int_equal(unix_s, 784111777);
+}
+
+static void
 test_an_arena_hands_out_zeroes_also_after_a_reset(void **state)
 {
     struct arena arena;
@@ -446,6 +462,7 @@ main(void)
         cmocka_unit_test(test_a_prefix_says_where),
         cmocka_unit_test(test_what_is_left_is_never_negative_and_fits_poll),
         cmocka_unit_test(test_utc_is_rfc_3339_with_microseconds),
+        cmocka_unit_test(test_a_date_of_http_is_read_whole_or_not),
         cmocka_unit_test(test_an_arena_hands_out_zeroes_also_after_a_reset),
         cmocka_unit_test(test_an_arena_stops_at_its_maximum_and_recovers),
         cmocka_unit_test(test_arena_memory_is_aligned_for_any_type),
