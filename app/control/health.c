@@ -70,11 +70,10 @@ worse(const struct provider_view *a, const struct provider_view *b)
 static void
 write_workers(struct jsonw *json, const struct control_config *config)
 {
-    const unsigned busy = 1u << BOARD_READING | 1u << BOARD_BUSY;
-
     jsonw_object(json, "stream_workers");
     jsonw_int(json, "busy",
-              (int64_t)board_count(config->board, config->stream_pool, busy));
+              (int64_t)board_count(config->board, config->stream_pool,
+                                   BOARD_SERVING));
     jsonw_int(json, "max", config->config->stream_workers_max);
     jsonw_end_object(json);
 }

@@ -226,16 +226,11 @@ renew_confinement(struct service *service)
 static unsigned
 on_tick(void *arg, const struct board *board)
 {
-    const unsigned living = 1u << BOARD_STARTING | 1u << BOARD_IDLE |
-                            1u << BOARD_READING | 1u << BOARD_BUSY |
-                            1u << BOARD_REPLYING | 1u << BOARD_LEAVING;
-    const unsigned busy = 1u << BOARD_READING | 1u << BOARD_BUSY;
-
     for (unsigned pool = 0; pool < WORKERS_POOL_COUNT; pool++) {
         metrics_gauge(METRICS_WORKERS, pool,
-                      (int64_t)board_count(board, pool, living));
+                      (int64_t)board_count(board, pool, BOARD_LIVING));
         metrics_gauge(METRICS_WORKERS_BUSY, pool,
-                      (int64_t)board_count(board, pool, busy));
+                      (int64_t)board_count(board, pool, BOARD_SERVING));
     }
     return renew_sockets(arg) | renew_confinement(arg);
 }

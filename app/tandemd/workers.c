@@ -111,9 +111,8 @@ static bool
 is_one_too_many(const struct child *child)
 {
     const struct generation *generation = child->config;
-    const unsigned serving = 1u << BOARD_READING | 1u << BOARD_BUSY;
 
-    return board_count(child->board, WORKERS_STREAM, serving) >
+    return board_count(child->board, WORKERS_STREAM, BOARD_SERVING) >
            (size_t)generation->config->stream_workers_max;
 }
 

@@ -28,6 +28,12 @@ enum board_stage {
     BOARD_LEAVING,  /* finishes; will accept no more */
 };
 
+/* Stages by what they mean, for board_count(). */
+#define BOARD_SERVING (1u << BOARD_READING | 1u << BOARD_BUSY)
+#define BOARD_LIVING \
+    (1u << BOARD_STARTING | 1u << BOARD_IDLE | BOARD_SERVING | \
+     1u << BOARD_REPLYING | 1u << BOARD_LEAVING)
+
 /* A copy of one slot. */
 struct board_view {
     pid_t pid;
@@ -67,7 +73,7 @@ void board_count_done(struct board *board, size_t slot);
 /* ---- for everybody ---- */
 
 /* How many children of the pool are in any of the stages in the mask
- * (1u << BOARD_BUSY | ...). */
+ * (BOARD_LIVING, 1u << BOARD_BUSY | ...). */
 size_t board_count(const struct board *board, unsigned pool,
                    unsigned stage_mask);
 

@@ -30,9 +30,6 @@
 #define SIGNAL_MASTER_DIED SIGUSR2
 #define STARVED_PAUSE_MS   100
 
-#define LIVING_STAGES \
-    (1u << BOARD_STARTING | 1u << BOARD_IDLE | 1u << BOARD_READING | \
-     1u << BOARD_BUSY | 1u << BOARD_REPLYING | 1u << BOARD_LEAVING)
 #define SPARE_STAGES (1u << BOARD_STARTING | 1u << BOARD_IDLE)
 
 struct child_private {
@@ -198,7 +195,7 @@ nudge_when_few_are_left(const struct child *child)
 
     if (board_count(child->board, child->pool, SPARE_STAGES) <
             (size_t)size->spare &&
-        board_count(child->board, child->pool, LIVING_STAGES) <
+        board_count(child->board, child->pool, BOARD_LIVING) <
             (size_t)size->max)
         nudge(child);
 }
