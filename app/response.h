@@ -11,6 +11,9 @@
 /* Headers that every response of ours carries, each line ended by CRLF. */
 extern const char response_security_headers[];
 
+/* For a refusal that will soon be over. */
+#define RESPONSE_RETRY_SOON "Retry-After: 2\r\n"
+
 struct response {
     int status;
     const char *content_type;

@@ -24,7 +24,6 @@
 #include "text/uri.h"
 
 #define QUERY_PATH      "/api/reasoning/query"
-#define RETRY_AFTER     "Retry-After: 2\r\n"
 #define BODY_MS         30000 /* a body takes no longer to come in */
 #define KEEP_BYTES      (64 * 1024)
 #define TEXT_MAX_BYTES  ((size_t)32 * 1024 * 1024)
@@ -110,7 +109,7 @@ ask_refuse(struct fcgi *gate)
     metrics_count(METRICS_REQUESTS, METRICS_OUTCOME_REJECTED);
     metrics_http(METRICS_ROUTE_QUERY, 503, 0);
     response_error(gate, 503, "overloaded", "Every worker is busy",
-                   RETRY_AFTER);
+                   RESPONSE_RETRY_SOON);
 }
 
 static int
@@ -391,7 +390,8 @@ serve_run(struct visit *visit, struct run *run)
         break;
     case TURN_RUN_UNAVAILABLE:
         turn_away(visit, 503, "audit_unavailable",
-                  "The record of a run could not be stored", RETRY_AFTER);
+                  "The record of a run could not be stored",
+                  RESPONSE_RETRY_SOON);
         break;
     }
     log_set_run(NULL);

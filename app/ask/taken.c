@@ -11,7 +11,6 @@
 #include "sys/fd.h"
 #include "sys/log.h"
 
-#define RETRY_AFTER      "Retry-After: 2\r\n"
 #define REPLAY_MS        6000 /* a control worker tells it within this */
 #define PAUSE_MS         100  /* when all that may read are reading */
 #define REPLAY_MAX_BYTES ((size_t)320 * 1024 * 1024)
@@ -22,7 +21,8 @@ static int
 refuse_replay(struct fcgi *gate)
 {
     response_error(gate, 503, "replay_unavailable",
-                   "The recorded answer cannot be read now", RETRY_AFTER);
+                   "The recorded answer cannot be read now",
+                   RESPONSE_RETRY_SOON);
     return 503;
 }
 
@@ -104,7 +104,7 @@ taken_answer(const struct run *run, struct fcgi *gate,
              run_id);
     response_send(gate, &(struct response){ .status = 409,
                                             .content_type = "application/json",
-                                            .headers = RETRY_AFTER,
+                                            .headers = RESPONSE_RETRY_SOON,
                                             .body = body,
                                             .len = strlen(body) });
     return 409;

@@ -152,7 +152,7 @@ begin_listing(struct visit *visit)
     if (take_place(visit))
         return 0;
     return turn_away(visit, 503, "busy", "Other listings are being made",
-                     "Retry-After: 2\r\n");
+                     RESPONSE_RETRY_SOON);
 }
 
 static void
@@ -161,7 +161,7 @@ turn_unreadable(struct visit *visit, const struct err *err)
     visit->control->could_not_read = true;
     log_warn("ledger_not_readable", "%s", err->text);
     turn_away(visit, 503, "ledger_unavailable", "The ledger cannot be read now",
-              "Retry-After: 2\r\n");
+              RESPONSE_RETRY_SOON);
 }
 
 static int

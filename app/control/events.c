@@ -95,7 +95,7 @@ turn_away(const struct visit *visit, int status, const char *code,
           const char *text)
 {
     response_error(visit->request->gate, status, code, text,
-                   status == 503 ? "Retry-After: 2\r\n" : NULL);
+                   status == 503 ? RESPONSE_RETRY_SOON : NULL);
     return status;
 }
 
