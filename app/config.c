@@ -306,29 +306,23 @@ choose_provider(const struct config *config, struct config_role *role,
     return 0;
 }
 
-static const char *
-first_set(const char *own, const char *shared)
-{
-    return is_set(own) ? own : shared;
-}
-
 /* A role's own value wins over its provider's, that over the built-in one. */
 static void
 complete_role(const struct config *config, struct config_role *role,
               const char *model)
 {
-    role->model = first_set(role->model, model);
+    role->model = str_or(role->model, model);
     switch ((enum config_provider)role->provider) {
     case CONFIG_PROVIDER_VERTEX:
-        role->base_url = first_set(role->base_url, config->vertex_base_url);
+        role->base_url = str_or(role->base_url, config->vertex_base_url);
         break;
     case CONFIG_PROVIDER_GEMINI:
-        role->base_url = first_set(role->base_url, config->gemini_base_url);
-        role->api_key = first_set(role->api_key, config->gemini_api_key);
+        role->base_url = str_or(role->base_url, config->gemini_base_url);
+        role->api_key = str_or(role->api_key, config->gemini_api_key);
         break;
     case CONFIG_PROVIDER_OPENAI:
-        role->base_url = first_set(role->base_url, config->openai_base_url);
-        role->api_key = first_set(role->api_key, config->openai_api_key);
+        role->base_url = str_or(role->base_url, config->openai_base_url);
+        role->api_key = str_or(role->api_key, config->openai_api_key);
         break;
     case CONFIG_PROVIDER_AUTO:
         break;
@@ -460,7 +454,7 @@ config_forget_database(struct config *config, bool keep_reader)
 const char *
 config_reader_url(const struct config *config)
 {
-    return first_set(config->database_reader_url, config->database_url);
+    return str_or(config->database_reader_url, config->database_url);
 }
 
 const char *

@@ -63,7 +63,7 @@ int
 dialect_append_base(struct buf *out, const char *base_url,
                     const char *otherwise, struct err *err)
 {
-    const char *base = base_url[0] != '\0' ? base_url : otherwise;
+    const char *base = str_or(base_url, otherwise);
     size_t len = strlen(base);
 
     while (len > 0 && base[len - 1] == '/')

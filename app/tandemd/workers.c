@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "ask/ask.h"
+#include "base/str.h"
 #include "control/control.h"
 #include "gate/fcgi.h"
 #include "ledger/scribe.h"
@@ -240,19 +241,13 @@ scribe_metrics(void)
     };
 }
 
-static const char *
-first_set(const char *own, const char *otherwise)
-{
-    return own[0] != '\0' ? own : otherwise;
-}
-
 int
 workers_scribe(struct child *child)
 {
     const struct generation *generation = child->config;
     const struct config *settings = generation->config;
     char host[HOST_NAME_LEN] = "unknown";
-    const char *instance = first_set(settings->instance_name, host);
+    const char *instance = str_or(settings->instance_name, host);
     const struct scribe_config config = {
         .listen_fd = child->listen_fd,
         .store = { .path = generation->ledger_path,
@@ -265,7 +260,7 @@ workers_scribe(struct child *child)
         .host = instance,
         .key_ttl_us = settings->idempotency_ttl_ms * 1000,
         .signer = { .key_file = generation->checkpoint_key_path,
-                    .name = first_set(settings->checkpoint_name, instance),
+                    .name = str_or(settings->checkpoint_name, instance),
                     .file = generation->checkpoint_path,
                     .interval_ms = settings->checkpoint_ms,
                     .metrics = metrics_counters(),

@@ -106,6 +106,12 @@ str_to_bool(const char *text, bool *value)
     return -1;
 }
 
+const char *
+str_or(const char *text, const char *otherwise)
+{
+    return text[0] != '\0' ? text : otherwise;
+}
+
 bool
 str_starts_with(const char *text, const char *prefix)
 {

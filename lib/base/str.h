@@ -33,6 +33,9 @@ int str_to_unix_s(const char *text, int64_t *unix_s) ATTR_MUST_CHECK;
 /* true/false, yes/no, on/off, 1/0, any case. */
 int str_to_bool(const char *text, bool *value) ATTR_MUST_CHECK;
 
+/* text, unless it is "". */
+const char *str_or(const char *text, const char *otherwise);
+
 bool str_starts_with(const char *text, const char *prefix);
 bool str_equals_nocase(const char *a, const char *b);
 

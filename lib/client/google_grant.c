@@ -251,7 +251,7 @@ google_credentials_from_metadata(const char *host, struct err *err)
     if (c == NULL)
         return NULL;
     if (append(&c->url, "http://", err) == -1 ||
-        append(&c->url, host[0] != '\0' ? host : METADATA_HOST, err) == -1 ||
+        append(&c->url, str_or(host, METADATA_HOST), err) == -1 ||
         append(&c->url, METADATA_PATH, err) == -1) {
         google_credentials_free(c);
         return NULL;

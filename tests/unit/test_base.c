@@ -370,6 +370,14 @@ test_whole_numbers_become_text(void **state)
 }
 
 static void
+test_an_empty_text_gives_way_to_the_other(void **state)
+{
+    (void)state;
+    assert_string_equal(str_or("own", "other"), "own");
+    assert_string_equal(str_or("", "other"), "other");
+}
+
+static void
 test_visible_is_ascii_without_blanks(void **state)
 {
     (void)state;
@@ -477,6 +485,7 @@ main(void)
         cmocka_unit_test(test_seconds_become_milliseconds_rounded_up),
         cmocka_unit_test(test_booleans_have_eight_words),
         cmocka_unit_test(test_whole_numbers_become_text),
+        cmocka_unit_test(test_an_empty_text_gives_way_to_the_other),
         cmocka_unit_test(test_visible_is_ascii_without_blanks),
         cmocka_unit_test(test_hex_goes_there_and_back),
         cmocka_unit_test(test_secrets_are_equal_only_when_every_byte_is),
