@@ -103,7 +103,8 @@ remember_place(struct store_lite *lite, const char *path, struct err *err)
     return 0;
 }
 
-/* Batches are there as a whole or not at all, so the first entry tells. */
+/* Each entry is asked for: those of a batch with one that was refused are
+ * written singly, and the batch may come again as a whole. */
 static enum store_answer
 is_there(struct store_lite *lite, const struct seal *entry, struct err *err)
 {
@@ -146,16 +147,16 @@ write_all(struct store *store, const struct seal *const *entries, size_t count,
           struct err *err)
 {
     struct store_lite *lite = store_lite_of(store);
-    enum store_answer there;
 
     if (check_place(lite, err) == -1 || lite_begin(lite->db, err) == -1)
         return -1;
-    there = is_there(lite, entries[0], err);
-    if (there == STORE_FAILED)
-        goto fail;
-    for (size_t i = 0; there == STORE_NONE && i < count; i++)
-        if (insert_entry(lite, entries[i], err) == -1)
+    for (size_t i = 0; i < count; i++) {
+        const enum store_answer there = is_there(lite, entries[i], err);
+
+        if (there == STORE_FAILED ||
+            (there == STORE_NONE && insert_entry(lite, entries[i], err) == -1))
             goto fail;
+    }
     if (lite_commit(lite->db, err) == -1)
         goto fail;
     return 0;
