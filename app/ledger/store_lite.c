@@ -299,6 +299,7 @@ store_lite_open(const char *path, int64_t deadline_mono_ms, struct err *err)
     if (lite->db == NULL || schema_create(lite->db, err) == -1 ||
         prepare(lite, err) == -1 || remember_place(lite, path, err) == -1)
         goto fail;
+    lite_settle(lite->db);
     return &lite->store;
 
 fail:

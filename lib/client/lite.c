@@ -16,9 +16,11 @@
 
 struct lite {
     sqlite3 *handle;
+    bool settled; /* see lite_settle() */
 };
 
 struct lite_stmt {
+    struct lite *db; /* borrowed */
     sqlite3_stmt *handle;
     int bind_code; /* the first bind that failed, SQLITE_OK when none */
 };
@@ -26,7 +28,7 @@ struct lite_stmt {
 /* ---- errors ------------------------------------------------------------ */
 
 static enum err_kind
-kind_of(int code)
+kind_of(const struct lite *db, int code)
 {
     switch (code & 0xff) { /* the primary code of an extended one */
     case SQLITE_NOMEM:
@@ -34,12 +36,13 @@ kind_of(int code)
     case SQLITE_TOOBIG:
     case SQLITE_RANGE:
         return ERR_LIMIT;
-    case SQLITE_ERROR:
     case SQLITE_CONSTRAINT:
     case SQLITE_MISMATCH:
+        return ERR_INVALID;
+    case SQLITE_ERROR:
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-        return ERR_INVALID;
+        return db->settled ? ERR_SYSTEM : ERR_INVALID;
     default:
         return ERR_SYSTEM;
     }
@@ -47,17 +50,17 @@ kind_of(int code)
 
 /* SQLite's words name tables and columns, never values. */
 static int
-fail(sqlite3 *handle, int code, struct err *err)
+fail(const struct lite *db, int code, struct err *err)
 {
-    const int os_errno = sqlite3_system_errno(handle);
+    const int os_errno = sqlite3_system_errno(db->handle);
 
     if ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN) {
         errno = os_errno;
-        return err_set_errno(err, kind_of(code), "SQLite: %s (%d)",
+        return err_set_errno(err, kind_of(db, code), "SQLite: %s (%d)",
                              sqlite3_errstr(code), code);
     }
-    return err_set(err, kind_of(code), "SQLite: %s (%d)",
-                   sqlite3_errmsg(handle), code);
+    return err_set(err, kind_of(db, code), "SQLite: %s (%d)",
+                   sqlite3_errmsg(db->handle), code);
 }
 
 /* ---- the database ------------------------------------------------------ */
@@ -87,7 +90,7 @@ keep_files(struct lite *db, struct err *err)
     const int code =
         sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
 
-    return code == SQLITE_OK ? 0 : fail(db->handle, code, err);
+    return code == SQLITE_OK ? 0 : fail(db, code, err);
 }
 
 static int
@@ -125,7 +128,7 @@ open_handle(const char *path, int flags, struct err *err)
                            NULL);
     if (code == SQLITE_OK)
         return db;
-    fail(db->handle, code, err);
+    fail(db, code, err);
     lite_close(db);
     return NULL;
 }
@@ -145,6 +148,12 @@ lite_open(const char *path, enum lite_mode mode, int busy_ms, struct err *err)
     err_prefix(err, "%s", path);
     lite_close(db);
     return NULL;
+}
+
+void
+lite_settle(struct lite *db)
+{
+    db->settled = true;
 }
 
 struct lite *
@@ -185,7 +194,7 @@ lite_exec(struct lite *db, const char *sql, struct err *err)
 {
     const int code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
 
-    return code == SQLITE_OK ? 0 : fail(db->handle, code, err);
+    return code == SQLITE_OK ? 0 : fail(db, code, err);
 }
 
 int
@@ -239,11 +248,12 @@ lite_prepare(struct lite *db, const char *sql, struct err *err)
         err_set(err, ERR_NOMEM, "SQLite statement");
         return NULL;
     }
+    stmt->db = db;
     code = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT,
                               &stmt->handle, NULL);
     if (code == SQLITE_OK)
         return stmt;
-    fail(db->handle, code, err);
+    fail(db, code, err);
     free(stmt);
     return NULL;
 }
@@ -296,7 +306,8 @@ lite_step(struct lite_stmt *stmt, struct err *err)
     int code = stmt->bind_code;
 
     if (code != SQLITE_OK) {
-        err_set(err, kind_of(code), "SQLite: bind: %s", sqlite3_errstr(code));
+        err_set(err, kind_of(stmt->db, code), "SQLite: bind: %s",
+                sqlite3_errstr(code));
         return LITE_FAILED;
     }
     code = sqlite3_step(stmt->handle);
@@ -304,7 +315,7 @@ lite_step(struct lite_stmt *stmt, struct err *err)
         return LITE_ROW;
     if (code == SQLITE_DONE)
         return LITE_DONE;
-    fail(sqlite3_db_handle(stmt->handle), code, err);
+    fail(stmt->db, code, err);
     return LITE_FAILED;
 }
 

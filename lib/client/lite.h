@@ -41,6 +41,11 @@ enum lite_mode {
 struct lite *lite_open(const char *path, enum lite_mode mode, int busy_ms,
                        struct err *err) ATTR_MUST_CHECK;
 
+/* The file is the one that was meant, and the statements are ours.  Until now
+ * damage and SQL that does not fit are ERR_INVALID, the file's fault; from now
+ * on they are ERR_SYSTEM, so that what is written is not blamed for them. */
+void lite_settle(struct lite *db);
+
 /* An empty database in memory. */
 struct lite *lite_open_memory(struct err *err) ATTR_MUST_CHECK;
 
