@@ -99,18 +99,39 @@ forget_entries(struct spool *spool, uint64_t number,
 
 /* ---- what is there already --------------------------------------------- */
 
+/* To its own number in bad, or to a free one: whoever copied a batch back to
+ * new has left a file of that name there, and neither is deleted. */
 static int
-move_aside(struct spool *spool, uint64_t number, struct err *err)
+move_to_bad(struct spool *spool, uint64_t number, struct err *err)
 {
     char from[PATH_MAX], to[PATH_MAX];
+    struct err why = { 0 };
 
     spool_path_of(spool, SPOOL_NEW, number, from);
     spool_path_of(spool, SPOOL_BAD, number, to);
-    if (file_move(from, to, err) == -1)
-        return -1;
+    if (file_move(from, to, &why) == 0)
+        return 0;
+    if (why.kind != ERR_INVALID)
+        return err_set(err, why.kind, "%s", why.text);
+    number = spool->next_number;
     note_number(spool, number);
-    spool->set_aside++;
-    return 0;
+    spool_path_of(spool, SPOOL_BAD, number, to);
+    return file_move(from, to, err);
+}
+
+/* One that cannot be moved stays where it is, and is left out until somebody
+ * asks for an attempt: the others need not suffer for it. */
+static void
+move_aside(struct spool *spool, uint64_t number)
+{
+    struct err err = { 0 };
+
+    if (move_to_bad(spool, number, &err) == 0) {
+        spool->set_aside++;
+        return;
+    }
+    log_error("ledger_spool_failed", "reason=%s", err.text);
+    spool->left_out++;
 }
 
 /* What a scribe that was killed left of a batch whose entries it never said
@@ -147,7 +168,8 @@ sweep_new(const struct spool *spool, struct err *err)
     return 0;
 }
 
-/* One file of new.  A file that is not a batch does not stop the others. */
+/* One file of new.  A file that is not a batch, or that cannot be read, does
+ * not stop the others. */
 static int
 load_batch(struct spool *spool, uint64_t number, struct err *err)
 {
@@ -156,21 +178,21 @@ load_batch(struct spool *spool, uint64_t number, struct err *err)
     char path[PATH_MAX];
     int result;
 
+    note_number(spool, number);
     spool_path_of(spool, SPOOL_NEW, number, path);
     file = spool_file_read(path, &why);
-    if (file == NULL && why.kind != ERR_INVALID)
+    if (file == NULL && why.kind == ERR_NOMEM)
         return err_set(err, why.kind, "%s: %s", path, why.text);
     if (file == NULL) {
         log_error("ledger_spool_damaged", "file=%s reason=%s", path, why.text);
-        return move_aside(spool, number, err);
+        move_aside(spool, number);
+        return 0;
     }
     result = spool_list_reserve(&spool->list, err);
     if (result == 0)
         result = index_entries(spool, number, file->entries, file->count, err);
-    if (result == 0) {
+    if (result == 0)
         spool_list_add(&spool->list, number, file->bytes);
-        note_number(spool, number);
-    }
     spool_file_free(file);
     return result;
 }
@@ -210,6 +232,7 @@ load_new(struct spool *spool, struct err *err)
     found = scandir(folder, &names, is_batch, alphasort);
     if (found == -1)
         return err_set_errno(err, ERR_SYSTEM, "cannot read %s", folder);
+    spool->left_out = 0;
     for (int i = 0; i < found; i++) {
         uint64_t number = 0;
 
@@ -327,7 +350,8 @@ spool_counts(const struct spool *spool)
 {
     return (struct spool_counts){ .batches = spool_list_count(&spool->list),
                                   .bytes = spool->list.bytes,
-                                  .set_aside = spool->set_aside };
+                                  .set_aside =
+                                      spool->set_aside + spool->left_out };
 }
 
 static int64_t
@@ -406,17 +430,15 @@ spool_drop(struct spool *spool, const struct spool_file *file)
                  strerror(errno));
 }
 
-int
-spool_set_aside(struct spool *spool, const struct spool_file *file,
-                struct err *err)
+void
+spool_set_aside(struct spool *spool, const struct spool_file *file)
 {
-    if (move_aside(spool, spool_list_first(&spool->list), err) == -1)
-        return -1;
+    const uint64_t number = spool_list_first(&spool->list);
+
+    move_aside(spool, number);
     if (file != NULL)
-        forget_entries(spool, spool_list_first(&spool->list), file->entries,
-                       file->count);
+        forget_entries(spool, number, file->entries, file->count);
     spool_list_take(&spool->list);
-    return 0;
 }
 
 bool

@@ -5,7 +5,7 @@
  *     spool_add(spool, entries, count, &err);        durable when it is 0
  *     file = spool_first(spool, &err);               the oldest batch
  *     spool_drop(spool, file)                        it is committed, or
- *     spool_set_aside(spool, file, ...)              it never can be
+ *     spool_set_aside(spool, file)                   it never can be
  *     spool_close(spool);
  *
  * A folder with the folders new, one file for each batch (spool_file.h), named
@@ -48,7 +48,7 @@ struct spool_config {
 struct spool_counts {
     size_t batches; /* that wait */
     size_t bytes;
-    size_t set_aside; /* files in bad */
+    size_t set_aside; /* files in bad, and those that cannot be moved there */
 };
 
 struct spool;
@@ -71,7 +71,7 @@ int spool_add(struct spool *spool, const struct seal *const *entries,
               size_t count, struct err *err) ATTR_MUST_CHECK;
 
 /* The oldest batch, owned by the caller until it is dropped or set aside; NULL
- * on error, ERR_INVALID when it is not what was written. */
+ * on error, ERR_NOMEM when it may be read later. */
 struct spool_file *spool_first(const struct spool *spool,
                                struct err *err) ATTR_MUST_CHECK;
 
@@ -79,9 +79,9 @@ struct spool_file *spool_first(const struct spool *spool,
 void spool_drop(struct spool *spool, const struct spool_file *file);
 
 /* Moves the oldest batch to bad; file is its content, or NULL when it could not
- * be read. */
-int spool_set_aside(struct spool *spool, const struct spool_file *file,
-                    struct err *err) ATTR_MUST_CHECK;
+ * be read.  One that cannot be moved is logged, and left alone until the next
+ * scribe or until somebody asks for an attempt. */
+void spool_set_aside(struct spool *spool, const struct spool_file *file);
 
 /* Looks for batches that were put there, and whether somebody asks for an
  * attempt now. */

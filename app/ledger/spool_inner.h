@@ -18,7 +18,8 @@ struct spool {
     char folder[PATH_MAX - 64]; /* a file's name still fits behind it */
     int lock_fd;
     struct spool_list list; /* of new */
-    size_t set_aside;
+    size_t set_aside;       /* files in bad */
+    size_t left_out; /* files in new that belong there and cannot be moved */
     uint64_t next_number;
     struct spool_index *index;
 };

@@ -281,24 +281,29 @@ wants_to_drain(const struct vault *vault)
     return !spool_is_empty(vault->spool) && vault->schema_fits;
 }
 
+static int64_t
+drain_due_mono_ms(const struct vault *vault)
+{
+    if (!wants_to_drain(vault))
+        return INT64_MAX;
+    if (!vault_may_try(vault) &&
+        vault->outage.retry_mono_ms > vault->drain_mono_ms)
+        return vault->outage.retry_mono_ms;
+    return vault->drain_mono_ms;
+}
+
 static bool
 can_drain(const struct vault *vault)
 {
-    return wants_to_drain(vault) && vault_may_try(vault);
+    return clock_mono_ms() >= drain_due_mono_ms(vault);
 }
 
 static void
 set_aside(struct vault *vault, const struct spool_file *file,
           const struct err *why)
 {
-    struct err err = { 0 };
-
     log_error("ledger_batch_set_aside", "reason=%s", why->text);
-    if (spool_set_aside(vault->spool, file, &err) == 0)
-        return;
-    /* It stays first, and the next attempt is not at once. */
-    log_error("ledger_spool_failed", "reason=%s", err.text);
-    outage_open(&vault->outage, clock_mono_ms());
+    spool_set_aside(vault->spool, file);
 }
 
 /* One entry is at fault: the others need not suffer for it. */
@@ -358,11 +363,11 @@ drain_one(struct vault *vault)
 
     if (file != NULL) {
         replay(vault, file);
-    } else if (err.kind == ERR_INVALID) {
+    } else if (err.kind != ERR_NOMEM) {
         set_aside(vault, NULL, &err);
     } else {
         log_error("ledger_spool_failed", "reason=%s", err.text);
-        outage_open(&vault->outage, clock_mono_ms());
+        vault->drain_mono_ms = clock_mono_ms() + SPOOL_RETRY_MS;
     }
     spool_file_free(file);
 }
@@ -438,8 +443,8 @@ vault_wake_mono_ms(const struct vault *vault)
 
     if (can_drain(vault))
         return 0;
-    if (wants_to_drain(vault) && vault->outage.retry_mono_ms < wake_mono_ms)
-        wake_mono_ms = vault->outage.retry_mono_ms;
+    if (drain_due_mono_ms(vault) < wake_mono_ms)
+        wake_mono_ms = drain_due_mono_ms(vault);
     if (is_looked_at(vault) && vault->look_mono_ms < wake_mono_ms)
         wake_mono_ms = vault->look_mono_ms;
     return wake_mono_ms;

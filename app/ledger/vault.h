@@ -56,6 +56,7 @@ struct vault {
     int64_t check_mono_ms;       /* the schema is looked at again then */
     int64_t look_mono_ms;        /* and whether somebody asks for an attempt */
     int64_t spool_retry_mono_ms; /* not before, after the spool failed */
+    int64_t drain_mono_ms;       /* nor a batch read, after that failed */
     bool refusing;               /* nothing could be made durable, lately */
     uint64_t failure_count;      /* of the database */
     uint64_t replayed_count;     /* entries, from the spool */

@@ -56,7 +56,9 @@ file_read(const char *path, struct buf *buf, struct err *err)
     int result;
 
     if (fd == -1)
-        return err_set_errno(err, ERR_SYSTEM, "cannot open %s", path);
+        return err_set_errno(
+            err, errno == EMFILE || errno == ENFILE ? ERR_NOMEM : ERR_SYSTEM,
+            "cannot open %s", path);
     result = read_all(fd, buf, err);
     if (result == -1)
         err_prefix(err, "%s", path);
@@ -200,18 +202,27 @@ file_create_durably(const char *path, mode_t mode, const void *bytes,
     return write_whole(path, mode, &(struct whole){ bytes, len, false }, err);
 }
 
+/* rename(2) would replace what is there.  A link needs more rights than a
+ * rename and leaves two names when it is cut short, so it is only for file
+ * systems that cannot do better. */
+static int
+rename_to_free(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    return link(from, to) == 0 ? unlink(from) : -1;
+}
+
 int
 file_move(const char *from, const char *to, struct err *err)
 {
-    /* rename(2) would replace it. */
-    if (link(from, to) == -1)
-        return errno == EEXIST
-                   ? err_set(err, ERR_INVALID, "%s is there already", to)
-                   : err_set_errno(err, ERR_SYSTEM, "cannot move %s to %s",
-                                   from, to);
-    if (unlink(from) == -1)
-        return err_set_errno(err, ERR_SYSTEM, "cannot remove %s", from);
-    return 0;
+    if (rename_to_free(from, to) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return err_set(err, ERR_INVALID, "%s is there already", to);
+    return err_set_errno(err, ERR_SYSTEM, "cannot move %s to %s", from, to);
 }
 
 static int

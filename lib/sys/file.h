@@ -15,8 +15,9 @@
 
 #define FILE_NAME_LEN 256 /* of a name in a folder, with a NUL */
 
-/* Appends the file to buf; ERR_LIMIT when it does not fit.  After an error buf
- * may hold a part of it. */
+/* Appends the file to buf.  ERR_LIMIT when it does not fit, ERR_NOMEM also when
+ * there are no descriptors left, ERR_SYSTEM when it is the file's fault.  After
+ * an error buf may hold a part of it. */
 int file_read(const char *path, struct buf *buf,
               struct err *err) ATTR_MUST_CHECK;
 
@@ -53,7 +54,7 @@ int file_lock(const char *path, int64_t deadline_mono_ms,
 int file_claim(const char *path, pid_t *holder,
                struct err *err) ATTR_MUST_CHECK;
 
-/* Within a file system.  ERR_INVALID when there is a file at to: it stays. */
+/* A file or folder, within a file system.  ERR_INVALID when there is one at to: it stays. */
 int file_move(const char *from, const char *to,
               struct err *err) ATTR_MUST_CHECK;
 

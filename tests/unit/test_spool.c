@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -373,7 +374,7 @@ test_a_batch_set_aside_can_be_put_back(void **state)
     add(0, 1);
     add(1, 1);
     file = expect_first(0, 1);
-    assert_int_equal(spool_set_aside(spool, file, NULL), 0);
+    spool_set_aside(spool, file);
     spool_file_free(file);
     assert_int_equal(spool_look(folder, &seen, NULL), 0);
     assert_int_equal(seen.batches, 1);
@@ -398,7 +399,7 @@ set_aside_first(size_t i)
 {
     struct spool_file *file = expect_first(i, 1);
 
-    assert_int_equal(spool_set_aside(spool, file, NULL), 0);
+    spool_set_aside(spool, file);
     spool_file_free(file);
 }
 
@@ -425,6 +426,123 @@ test_no_batch_takes_the_place_of_one_that_was_set_aside(void **state)
     assert_int_equal(spool_counts(spool).set_aside, 2);
     open_again();
     assert_int_equal(spool_counts(spool).set_aside, 2);
+}
+
+static void
+move(const char *from_name, const char *to_name)
+{
+    char from[128], to[128];
+
+    path_in(from_name, from);
+    path_in(to_name, to);
+    assert_int_equal(file_move(from, to, NULL), 0);
+}
+
+static void
+look_again(void)
+{
+    overwrite("drain", "");
+    assert_true(spool_look_again(spool));
+}
+
+/* Somebody copied it back instead of moving it, and it is no better. */
+static void
+test_a_batch_that_is_set_aside_twice_stands_in_nobodys_way(void **state)
+{
+    struct buf text;
+    char path[128];
+
+    (void)state;
+    add(0, 1);
+    add(1, 1);
+    set_aside_first(0);
+    path_in("bad/" FIRST_NAME, path);
+    buf_init(&text, MAX_BYTES);
+    assert_int_equal(file_read(path, &text, NULL), 0);
+    overwrite("new/" FIRST_NAME, text.bytes);
+    look_again();
+    set_aside_first(0);
+    assert_int_equal(spool_counts(spool).set_aside, 2);
+    drop_first(1, 1);
+
+    overwrite("new/" FIRST_NAME, "damaged\n");
+    open_again();
+    assert_true(spool_is_empty(spool));
+    assert_int_equal(spool_counts(spool).set_aside, 3);
+    assert_int_equal(file_read(path, &text, NULL), 0);
+    assert_memory_equal(text.bytes, text.bytes + text.len / 2, text.len / 2);
+    buf_close(&text);
+}
+
+static void
+put_folder_at(const char *name)
+{
+    char path[128];
+
+    path_in(name, path);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void
+test_what_cannot_be_read_stands_in_nobodys_way(void **state)
+{
+    struct spool_counts seen;
+    struct err err = { 0 };
+    char path[128];
+
+    (void)state;
+    add(0, 1);
+    add(1, 1);
+    path_in("new/" FIRST_NAME, path);
+    assert_int_equal(unlink(path), 0);
+    put_folder_at("new/" FIRST_NAME);
+    assert_null(spool_first(spool, &err));
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    spool_set_aside(spool, NULL);
+    put_folder_at("new/0000000000000007.jsonl");
+    open_again();
+    assert_int_equal(spool_look(folder, &seen, NULL), 0);
+    assert_int_equal(seen.set_aside, 2);
+    assert_int_equal(seen.batches, 1);
+    drop_first(1, 1);
+    assert_true(spool_is_empty(spool));
+}
+
+static void
+test_what_cannot_be_moved_is_left_out_until_somebody_asks(void **state)
+{
+    (void)state;
+    add(0, 1);
+    add(1, 1);
+    move("bad", "elsewhere");
+    set_aside_first(0);
+    assert_int_equal(spool_counts(spool).set_aside, 1);
+    spool_file_free(expect_first(1, 1));
+    add(2, 1);
+    move("elsewhere", "bad");
+    look_again();
+    assert_int_equal(spool_counts(spool).set_aside, 0);
+    drop_first(0, 1);
+    drop_first(1, 1);
+    drop_first(2, 1);
+}
+
+static void
+test_a_process_without_descriptors_blames_no_file(void **state)
+{
+    struct err err = { 0 };
+    struct rlimit limit, none;
+
+    (void)state;
+    add(0, 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_null(spool_first(spool, &err));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(err.kind, ERR_NOMEM);
+    drop_first(0, 1);
 }
 
 /* The hash is right, the number of entries is not. */
@@ -547,6 +665,10 @@ main(void)
         TEST(test_every_changed_byte_of_a_file_is_noticed),
         TEST(test_a_batch_set_aside_can_be_put_back),
         TEST(test_no_batch_takes_the_place_of_one_that_was_set_aside),
+        TEST(test_a_batch_that_is_set_aside_twice_stands_in_nobodys_way),
+        TEST(test_what_cannot_be_read_stands_in_nobodys_way),
+        TEST(test_what_cannot_be_moved_is_left_out_until_somebody_asks),
+        TEST(test_a_process_without_descriptors_blames_no_file),
         TEST(test_a_file_that_counts_more_than_a_batch_is_kept_aside),
         TEST(test_a_file_above_our_limits_does_not_stop_the_others),
         TEST(test_files_that_are_no_batches_are_left_alone),

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -434,6 +435,51 @@ test_a_bad_entry_in_the_spool_is_set_aside_and_the_others_get_through(
 }
 
 static void
+spool_two(void)
+{
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, 1), VAULT_SPOOLED);
+    assert_int_equal(put(1, 1), VAULT_SPOOLED);
+    fake.away = false;
+}
+
+static void
+test_a_batch_that_cannot_be_read_is_no_outage(void **state)
+{
+    char path[SCRATCH_PATH_LEN + 32];
+
+    (void)state;
+    spool_two();
+    snprintf(path, sizeof(path), "%s/new/0000000000000000.jsonl", folder);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    let_pass(now_ms + 61000);
+    assert_int_equal(spool_counts(vault.spool).set_aside, 1);
+    assert_true(vault_is_clear(&vault));
+    assert_int_equal(put(2, 1), VAULT_COMMITTED);
+    assert_true(!has(0) && has(1) && has(2));
+}
+
+static void
+test_a_process_without_descriptors_tries_its_spool_again(void **state)
+{
+    struct rlimit limit, none;
+
+    (void)state;
+    spool_two();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    let_pass(now_ms + 61000);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_false(outage_is_open(&vault.outage));
+    assert_int_equal(spool_counts(vault.spool).batches, 2);
+    let_pass(now_ms + 2000);
+    expect_written(2);
+}
+
+static void
 test_a_start_without_the_store_spools_at_once(void **state)
 {
     (void)state;
@@ -646,6 +692,8 @@ main(void)
         TEST(test_a_bad_entry_is_blamed_and_nothing_is_spooled),
         TEST(
             test_a_bad_entry_in_the_spool_is_set_aside_and_the_others_get_through),
+        TEST(test_a_batch_that_cannot_be_read_is_no_outage),
+        TEST(test_a_process_without_descriptors_tries_its_spool_again),
         TEST(test_a_start_without_the_store_spools_at_once),
         TEST(test_what_an_earlier_scribe_spooled_comes_first),
         TEST(test_a_schema_out_of_range_is_spooled_for_and_looked_at_again),
