@@ -10,7 +10,8 @@
 #include "text/json.h"
 
 #define MISSES_TO_ORPHAN 2
-#define QUIET_MS         1000 /* after a failed attempt, for orphans */
+#define QUIET_MS         1000  /* after a failed attempt, for orphans */
+#define REFUSED_MS       60000 /* for one that was refused */
 
 /* ---- orphans ----------------------------------------------------------- */
 
@@ -38,6 +39,7 @@ orphan_facts(const json_t *accepted)
     return facts;
 }
 
+/* NULL on ERR_INVALID when the end of this run cannot be told. */
 static json_t *
 read_orphan_facts(struct desk *desk, const struct uuid *run_id, struct err *err)
 {
@@ -46,10 +48,18 @@ read_orphan_facts(struct desk *desk, const struct uuid *run_id, struct err *err)
     struct buf body;
 
     buf_init(&body, SEAL_MAX_BODY_BYTES);
-    if (vault_read_body(desk->vault, run_id, ENTRY_ACCEPTED, &body, err) ==
-        STORE_FOUND)
+    switch (vault_read_body(desk->vault, run_id, ENTRY_ACCEPTED, &body, err)) {
+    case STORE_FOUND:
         accepted =
             json_parse(body.bytes, body.len, DESK_MAX_FACTS_DEPTH + 1, err);
+        break;
+    case STORE_NONE:
+        err_set(err, ERR_INVALID,
+                "its accepted entry is not there: see bad in the spool");
+        break;
+    case STORE_FAILED:
+        break;
+    }
     if (accepted != NULL) {
         facts = orphan_facts(accepted);
         if (facts == NULL)
@@ -72,13 +82,30 @@ take_own(struct desk *desk, enum entry_kind kind, const struct uuid *run_id,
         item->from.run_id = *run_id;
 }
 
+static void
+log_failed(const struct run *run, const struct err *why)
+{
+    char run_id[UUID_TEXT_LEN];
+
+    uuid_format(&run->id, run_id);
+    log_error("ledger_orphan_failed", "run_id=%s reason=%s", run_id, why->text);
+}
+
+/* Something is wrong with this one; somebody may put it right.  Told once. */
+static void
+put_off(struct run *run, const struct err *why)
+{
+    if (run->end_mono_ms == 0)
+        log_failed(run, why);
+    run->end_mono_ms = clock_mono_ms() + REFUSED_MS;
+}
+
 /* The first of a series of failures is told: it may last as long as the
  * database is away. */
 static void
-take_orphan(struct desk *desk, const struct run *run)
+take_orphan(struct desk *desk, struct run *run)
 {
     struct err err = { 0 };
-    char run_id[UUID_TEXT_LEN];
     json_t *facts = read_orphan_facts(desk, &run->id, &err);
 
     if (facts != NULL) {
@@ -86,10 +113,12 @@ take_orphan(struct desk *desk, const struct run *run)
         desk->quiet_until_mono_ms = 0;
         return;
     }
-    uuid_format(&run->id, run_id);
+    if (err.kind == ERR_INVALID) {
+        put_off(run, &err);
+        return;
+    }
     if (desk->quiet_until_mono_ms == 0)
-        log_error("ledger_orphan_failed", "run_id=%s reason=%s", run_id,
-                  err.text);
+        log_failed(run, &err);
     desk->quiet_until_mono_ms = clock_mono_ms() + QUIET_MS;
 }
 
@@ -115,6 +144,7 @@ desk_check_runs(struct desk *desk)
         if (board_has_job(desk->board, &run->id))
             run->misses = 0;
         else if (++run->misses >= MISSES_TO_ORPHAN &&
+                 clock_mono_ms() >= run->end_mono_ms &&
                  !desk_batch_is_full(desk) &&
                  !desk_batch_has_run(desk, &run->id))
             end_lost_run(desk, run);
@@ -215,11 +245,17 @@ note_written(struct desk *desk, const struct desk_item *item,
         link_receipt(item->link, kind, run_id, receipt);
 }
 
-/* Another host may have taken its idempotency key a moment ago. */
 static void
 note_failed(struct desk *desk, const struct desk_item *item,
             const struct err *why)
 {
+    struct run *run = runs_find(desk->runs, &item->from.run_id);
+
+    if (item->from.kind == ENTRY_ORPHANED && run != NULL) {
+        put_off(run, why);
+        return;
+    }
+    /* Another host may have taken its idempotency key a moment ago. */
     if (item->link != NULL && item->from.kind == ENTRY_ACCEPTED &&
         desk_refuse_taken(desk, item->link, &item->from, item->facts))
         return;
@@ -228,8 +264,6 @@ note_failed(struct desk *desk, const struct desk_item *item,
               entry_kind_name(item->from.kind), why->text);
     if (item->link != NULL)
         desk_refuse(item->link, &item->from, why->text);
-    else
-        desk->quiet_until_mono_ms = clock_mono_ms() + QUIET_MS;
 }
 
 static void

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -28,6 +29,7 @@ struct run {
     struct run *next;   /* in its bucket, or in the list of free ones */
     bool used;
     bool confirmed; /* it has no end for certain, not because somebody says */
+    int64_t end_mono_ms; /* no orphan before: it was refused; 0: it was not */
 };
 
 struct runs;

@@ -496,18 +496,25 @@ wait_for_kind(const struct uuid *run_id, const char *kind)
     }
 }
 
-static bool
-log_says(const char *words)
+/* Lines with these words. */
+static int
+count_in_log(const char *words)
 {
     char line[8192];
     FILE *file = fopen(log_path, "re");
-    bool found = false;
+    int count = 0;
 
     assert_non_null(file);
-    while (!found && fgets(line, sizeof(line), file) != NULL)
-        found = strstr(line, words) != NULL;
+    while (fgets(line, sizeof(line), file) != NULL)
+        count += strstr(line, words) != NULL;
     fclose(file);
-    return found;
+    return count;
+}
+
+static bool
+log_says(const char *words)
+{
+    return count_in_log(words) > 0;
 }
 
 static void
@@ -909,6 +916,65 @@ test_a_run_whose_worker_died_is_orphaned(void **state)
                         "the run was recorded as orphaned before");
     assert_int_equal(count_kind(&run_id, "orphaned"), 1);
     clerk_free(clerk);
+}
+
+/* Somebody with a tool of his own. */
+static void
+alter_ledger(const char *sql)
+{
+    struct lite *db = lite_open(store_path, LITE_READ_WRITE, WAIT_MS, NULL);
+    struct err err = { 0 };
+
+    assert_non_null(db);
+    if (lite_exec(db, sql, &err) == -1)
+        fail_msg("%s", err.text);
+    lite_close(db);
+}
+
+static struct uuid
+lose_run(void)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    clerk_free(clerk);
+    return run_id;
+}
+
+static void
+test_a_run_whose_beginning_is_gone_is_told_once_and_holds_up_nobody(
+    void **state)
+{
+    struct clerk *clerk = new_clerk();
+    struct uuid run_id = new_run();
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    alter_ledger("DROP TRIGGER entry_no_delete;"
+                 "DELETE FROM entry WHERE kind = 'accepted'");
+    clerk_free(clerk);
+    wait_for_log("reason=its accepted entry is not there");
+    usleep(1500000); /* for what must not come */
+    run_id = lose_run();
+    wait_for_kind(&run_id, "orphaned");
+    assert_int_equal(count_in_log("ledger_orphan_failed"), 1);
+}
+
+static void
+test_an_end_that_is_refused_is_told_once(void **state)
+{
+    (void)state;
+    alter_ledger("CREATE TRIGGER refuse BEFORE INSERT ON entry "
+                 "WHEN new.kind = 'orphaned' "
+                 "BEGIN SELECT raise(ABORT, 'never'); END");
+    lose_run();
+    lose_run();
+    lose_run();
+    wait_for_log("reason=SQLite: never");
+    usleep(1500000); /* for what must not come */
+    assert_int_equal(count_in_log("ledger_orphan_failed"), 3);
+    assert_false(log_says("ledger_write_failed"));
 }
 
 static void
@@ -1603,6 +1669,9 @@ main(void)
         SCRIBE_TEST(test_records_that_come_together_share_a_commit),
         SCRIBE_TEST(test_more_records_than_a_batch_holds_are_all_written),
         SCRIBE_TEST(test_a_run_whose_worker_died_is_orphaned),
+        SCRIBE_TEST(
+            test_a_run_whose_beginning_is_gone_is_told_once_and_holds_up_nobody),
+        SCRIBE_TEST(test_an_end_that_is_refused_is_told_once),
         SCRIBE_TEST(test_a_run_that_a_living_worker_shows_waits_for_it),
         SCRIBE_TEST(
             test_a_run_left_open_by_a_killed_scribe_is_orphaned_by_the_next),
