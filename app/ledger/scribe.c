@@ -107,15 +107,20 @@ checkpoint_due_mono_ms(const struct scribe *scribe)
     return signer_due_mono_ms(scribe->signer, logbook_tree(scribe->book)->size);
 }
 
+/* While the vault is not clear the ledger would be left out, and nobody signs
+ * for that log afterwards. */
 static void
 make_checkpoint_of_previous(struct scribe *scribe)
 {
     const struct store_log *previous = logbook_previous(scribe->book);
 
-    if (scribe->previous_signed || previous == NULL)
+    if (scribe->previous_signed || previous == NULL ||
+        !vault_is_clear(&scribe->vault) ||
+        clock_mono_ms() < scribe->previous_mono_ms)
         return;
-    signer_sign_ended(scribe->signer, &previous->log_id, &previous->tree);
-    scribe->previous_signed = true;
+    scribe->previous_signed =
+        signer_sign_ended(scribe->signer, &previous->log_id, &previous->tree);
+    scribe->previous_mono_ms = clock_mono_ms() + SIGNER_RETRY_MS;
 }
 
 static void

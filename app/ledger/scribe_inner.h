@@ -26,7 +26,8 @@ struct scribe {
     struct logbook *book;
     struct desk desk;
     struct signer *signer;
-    bool previous_signed; /* the log before, once it is known */
+    bool previous_signed;     /* the log before, once it is known */
+    int64_t previous_mono_ms; /* not before, after that failed */
     int epoll_fd;
     struct link *links[SCRIBE_MAX_LINKS];
     size_t link_count;

@@ -200,11 +200,11 @@ sign(struct signer *signer, const struct uuid *log_id,
     return made;
 }
 
-void
+bool
 signer_sign_ended(struct signer *signer, const struct uuid *log_id,
                   const struct merkle *tree)
 {
-    sign(signer, log_id, tree);
+    return sign(signer, log_id, tree);
 }
 
 void

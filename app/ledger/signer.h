@@ -14,6 +14,7 @@
 #ifndef LEDGER_SIGNER_H
 #define LEDGER_SIGNER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,10 +62,12 @@ int64_t signer_due_mono_ms(const struct signer *signer, int64_t size);
 void signer_sign(struct signer *signer, const struct uuid *log_id,
                  const struct merkle *tree);
 
-/* Of a log that has ended, once: a scribe that was killed, or that ended while
- * the database was away, left entries without a checkpoint. */
-void signer_sign_ended(struct signer *signer, const struct uuid *log_id,
-                       const struct merkle *tree);
+/* Of a log that has ended: a scribe that was killed, or that ended while the
+ * database was away, left entries without a checkpoint.  False when it was not
+ * kept everywhere: no later one will cover it, so it is worth another attempt
+ * SIGNER_RETRY_MS later. */
+bool signer_sign_ended(struct signer *signer, const struct uuid *log_id,
+                       const struct merkle *tree) ATTR_MUST_CHECK;
 
 /* The key that checks what is signed here. */
 const struct note_key *signer_key(const struct signer *signer);

@@ -80,8 +80,8 @@ enum vault_outcome vault_write(struct vault *vault,
                                const struct seal *const *entries, size_t count,
                                struct err *err) ATTR_MUST_CHECK;
 
-/* Left out, which is fine, while the entries it speaks of may not be in the
- * database yet: the next one covers them as well. */
+/* Left out, with 0, while the vault is not clear: the entries it speaks of may
+ * not be in the database yet.  The next one of that log covers them as well. */
 int vault_write_checkpoint(struct vault *vault,
                            const struct store_checkpoint *checkpoint,
                            struct err *err) ATTR_MUST_CHECK;

@@ -1490,13 +1490,15 @@ test_a_log_is_signed_for_from_its_beginning_to_its_end(void **state)
     clerk_free(clerk);
 }
 
+/* Checkpoints of all of the first log. */
+static const char of_lost[] =
+    "SELECT count(*) FROM checkpoint JOIN (SELECT log_id, max(idx) AS last "
+    "FROM entry GROUP BY log_id ORDER BY min(rowid) LIMIT 1) AS lost "
+    "ON checkpoint.log_id = lost.log_id AND size = last + 1";
+
 static void
 test_the_next_scribe_signs_for_a_log_that_a_kill_ended(void **state)
 {
-    static const char of_lost[] =
-        "SELECT count(*) FROM checkpoint JOIN (SELECT log_id, max(idx) AS last "
-        "FROM entry GROUP BY log_id ORDER BY min(rowid) LIMIT 1) AS lost "
-        "ON checkpoint.log_id = lost.log_id AND size = last + 1";
     struct clerk *clerk = new_clerk();
 
     (void)state;
@@ -1513,6 +1515,39 @@ test_the_next_scribe_signs_for_a_log_that_a_kill_ended(void **state)
 }
 
 /* ---- beginnings and ends ----------------------------------------------- */
+
+/* First refused by the ledger, then while that is away. */
+static void
+test_the_last_checkpoint_of_an_ended_log_is_tried_until_it_is_kept(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid run_id = new_run();
+    int64_t deadline, again_mono_ms;
+    char away[160], drain[160];
+
+    (void)state;
+    snprintf(away, sizeof(away), "%s/elsewhere", folder);
+    snprintf(drain, sizeof(drain), "%s/drain", spool_path);
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    scribe_kill();
+    alter_ledger("CREATE TRIGGER refuse BEFORE INSERT ON checkpoint "
+                 "BEGIN SELECT raise(ABORT, 'never'); END");
+    scribe_start();
+    wait_for_log("checkpoint_not_kept");
+    again_mono_ms = clock_mono_ms() + SIGNER_RETRY_MS;
+    alter_ledger("DROP TRIGGER refuse");
+    assert_int_equal(rename(store_path, away), 0);
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_RECORDED);
+    usleep((useconds_t)(clock_left_ms(again_mono_ms) + 1500) * 1000);
+    assert_int_equal(rename(away, store_path), 0);
+    assert_int_equal(file_write_durably(drain, 0600, "", 0, NULL), 0);
+    deadline = clock_mono_ms() + WAIT_MS + SIGNER_RETRY_MS;
+    while (ledger_int(of_lost, NULL) == 0) {
+        assert_true(clock_left_ms(deadline) > 0);
+        usleep(5000);
+    }
+    clerk_free(clerk);
+}
 
 static void
 test_leaving_closes_the_log_and_the_next_one_names_it(void **state)
@@ -1694,6 +1729,8 @@ main(void)
         SCRIBE_TEST(test_leaving_while_the_ledger_is_away_writes_what_is_held),
         SCRIBE_TEST(test_a_log_is_signed_for_from_its_beginning_to_its_end),
         SCRIBE_TEST(test_the_next_scribe_signs_for_a_log_that_a_kill_ended),
+        SCRIBE_TEST(
+            test_the_last_checkpoint_of_an_ended_log_is_tried_until_it_is_kept),
         SCRIBE_TEST(test_leaving_closes_the_log_and_the_next_one_names_it),
         SCRIBE_TEST(test_a_scribe_that_leaves_writes_what_was_sent_before),
         SCRIBE_TEST(
