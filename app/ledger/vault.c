@@ -386,15 +386,7 @@ drain(struct vault *vault)
 
 /* ---- work -------------------------------------------------------------- */
 
-/* Is there anything that somebody could want to be tried? */
-static bool
-is_looked_at(const struct vault *vault)
-{
-    return !spool_is_empty(vault->spool) ||
-           spool_counts(vault->spool).set_aside > 0 ||
-           outage_is_open(&vault->outage);
-}
-
+/* Somebody may have put a batch there, so an empty spool is looked at, too. */
 static void
 look_for_requests(struct vault *vault)
 {
@@ -423,7 +415,7 @@ vault_work(struct vault *vault)
 {
     const int64_t now_mono_ms = clock_mono_ms();
 
-    if (is_looked_at(vault) && now_mono_ms >= vault->look_mono_ms) {
+    if (now_mono_ms >= vault->look_mono_ms) {
         vault->look_mono_ms = now_mono_ms + LOOK_MS;
         look_for_requests(vault);
     }
@@ -445,7 +437,7 @@ vault_wake_mono_ms(const struct vault *vault)
         return 0;
     if (drain_due_mono_ms(vault) < wake_mono_ms)
         wake_mono_ms = drain_due_mono_ms(vault);
-    if (is_looked_at(vault) && vault->look_mono_ms < wake_mono_ms)
+    if (vault->look_mono_ms < wake_mono_ms)
         wake_mono_ms = vault->look_mono_ms;
     return wake_mono_ms;
 }

@@ -580,18 +580,42 @@ test_closed_means_the_store_or_nothing(void **state)
 }
 
 static void
+ask_for_attempt(void)
+{
+    char path[SCRATCH_PATH_LEN + 32];
+
+    snprintf(path, sizeof(path), "%s/drain", folder);
+    assert_int_equal(file_write_durably(path, 0600, "", 0, NULL), 0);
+}
+
+static void
 test_somebody_may_ask_for_an_attempt_now(void **state)
 {
-    char path[128];
-
     (void)state;
     fake.away = true;
     assert_int_equal(put_until_settled(0, 1), VAULT_SPOOLED);
     fake.away = false;
-    snprintf(path, sizeof(path), "%s/drain", folder);
-    assert_int_equal(file_write_durably(path, 0600, "", 0, NULL), 0);
+    ask_for_attempt();
     let_pass(now_ms + 1000);
     expect_written(1);
+    assert_true(vault_is_clear(&vault));
+}
+
+static void
+test_a_batch_put_into_an_empty_spool_is_taken_from_there(void **state)
+{
+    char batch[SCRATCH_PATH_LEN + 32];
+    size_t bytes;
+
+    (void)state;
+    assert_true(vault_is_whole(&vault));
+    let_pass(now_ms + 5000);
+    snprintf(batch, sizeof(batch), "%s/new/0000000000000009.jsonl", folder);
+    assert_int_equal(spool_file_write(batch, sealed.entries, 2, &bytes, NULL),
+                     0);
+    ask_for_attempt();
+    let_pass(now_ms + 1000);
+    expect_written(2);
     assert_true(vault_is_clear(&vault));
 }
 
@@ -701,6 +725,7 @@ main(void)
         TEST(test_a_spool_with_its_reserve_left_takes_no_runs_but_ends),
         TEST(test_closed_means_the_store_or_nothing),
         TEST(test_somebody_may_ask_for_an_attempt_now),
+        TEST(test_a_batch_put_into_an_empty_spool_is_taken_from_there),
         TEST(test_a_store_that_is_left_alone_is_not_asked_either),
         TEST(test_what_was_submitted_while_the_store_was_away_is_not_there),
         TEST(test_the_spool_is_drained_while_newer_entries_come),
