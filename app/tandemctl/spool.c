@@ -206,8 +206,33 @@ ask_for_attempt(const char *spool)
     return COMMAND_OK;
 }
 
+/* Nothing waits any more; so many batches lay aside before. */
 static enum command_exit
-wait_until_empty(const struct command_options *options)
+tell_end(const struct command_options *options, size_t before)
+{
+    size_t count = 0;
+    const enum command_exit code =
+        for_each(options->spool, SPOOL_BAD, count_one, &count);
+
+    if (code != COMMAND_OK)
+        return code;
+    if (count > before) {
+        command_complain("%zu batches were refused and lie in %s: tandemd's "
+                         "log says why (ledger_batch_set_aside)",
+                         count - before, SPOOL_BAD);
+        return COMMAND_NEGATIVE;
+    }
+    if (count == 0)
+        puts("The spool is empty.");
+    else
+        printf("No batch waits. %zu that were refused earlier lie in %s: "
+               "--set-aside has them tried again.\n",
+               count, SPOOL_BAD);
+    return COMMAND_OK;
+}
+
+static enum command_exit
+wait_until_empty(const struct command_options *options, size_t set_aside)
 {
     const int64_t end_by_mono_ms = clock_mono_ms() + options->timeout_ms;
     int64_t tell_mono_ms = clock_mono_ms() + TELL_MS;
@@ -219,10 +244,8 @@ wait_until_empty(const struct command_options *options)
 
         if (code != COMMAND_OK)
             return code;
-        if (count == 0) {
-            puts("The spool is empty.");
-            return COMMAND_OK;
-        }
+        if (count == 0)
+            return tell_end(options, set_aside);
         if (clock_mono_ms() >= tell_mono_ms) {
             fprintf(stderr, "%zu batches wait\n", count);
             tell_mono_ms += TELL_MS;
@@ -242,12 +265,15 @@ static enum command_exit
 drain_spool(const struct command_options *options)
 {
     enum command_exit code = COMMAND_OK;
+    size_t set_aside = 0;
 
     if (options->set_aside)
         code = for_each(options->spool, SPOOL_BAD, put_back, NULL);
     if (code == COMMAND_OK)
+        code = for_each(options->spool, SPOOL_BAD, count_one, &set_aside);
+    if (code == COMMAND_OK)
         code = ask_for_attempt(options->spool);
-    return code == COMMAND_OK ? wait_until_empty(options) : code;
+    return code == COMMAND_OK ? wait_until_empty(options, set_aside) : code;
 }
 
 enum command_exit

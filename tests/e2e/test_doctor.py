@@ -98,3 +98,17 @@ def test_a_batch_set_aside_is_wrong_until_it_is_put_back():
         wait_until(lambda: verdicts(stack)["spool"][0] == "ok", 20,
                    "a spool in order")
         stack.tandemd.send(signal.SIGTERM)
+
+
+def test_a_batch_that_is_refused_again_is_said_to_be():
+    with Stack(web=None) as stack:
+        stack.expect_errors |= {"ledger_spool_damaged"}
+        spool = stack.folder / "state" / "spool"
+        for number in range(2):
+            (spool / "bad" / f"{number:016x}.jsonl").write_text("damaged\n")
+        aside = stack.tandemctl("spool", "drain")
+        assert aside.returncode == 0 and "--set-aside" in aside.stdout, aside
+        again = stack.tandemctl("spool", "drain", "--set-aside")
+        assert again.returncode == 1 and again.stdout == "", again
+        assert "2 batches were refused" in again.stderr
+        assert len(list((spool / "bad").iterdir())) == 2
