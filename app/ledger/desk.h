@@ -39,6 +39,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "ledger/frame.h"
+#include "ledger/halving.h"
 #include "ledger/keys.h"
 #include "ledger/link.h"
 #include "ledger/logbook.h"
@@ -83,13 +84,12 @@ struct desk {
     bool linked;                 /* to the log before, as far as the desk can */
     int64_t quiet_until_mono_ms; /* no orphans before: one failed */
 
-    /* The batch.  results[] below done_count are settled. */
+    /* The batch.  results[] below halving.done are settled. */
     struct desk_item items[LOGBOOK_MAX_BATCH];
     struct logbook_result results[LOGBOOK_MAX_BATCH];
     size_t item_count;
     size_t item_bytes;
-    size_t done_count;
-    bool singly; /* one of them is at fault */
+    struct halving halving; /* of those that are being written */
     int64_t begin_mono_us;
 };
 

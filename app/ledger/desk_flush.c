@@ -289,9 +289,11 @@ settle(struct desk *desk, struct desk_tally *tally)
 static bool
 write_batch(struct desk *desk, const struct entry_record *records)
 {
-    while (desk->done_count < desk->item_count) {
-        const size_t at = desk->done_count;
-        const size_t count = desk->singly ? 1 : desk->item_count - at;
+    struct halving *halving = &desk->halving;
+    size_t count;
+
+    while ((count = halving_part(halving)) > 0) {
+        const size_t at = halving->done;
         struct err err = { 0 };
 
         switch (logbook_write(desk->book, records + at, count,
@@ -299,14 +301,11 @@ write_batch(struct desk *desk, const struct entry_record *records)
         case LOGBOOK_HELD:
             return false;
         case LOGBOOK_WRITTEN:
-            desk->done_count += count;
+            halving_taken(halving);
             break;
         case LOGBOOK_BLAMED:
-            if (count == 1) {
+            if (halving_refused(halving))
                 desk->results[at].err = err;
-                desk->done_count++;
-            }
-            desk->singly = true;
             break;
         }
     }
@@ -320,8 +319,6 @@ desk_drop_items(struct desk *desk)
         json_decref(desk->items[i].facts);
     desk->item_count = 0;
     desk->item_bytes = 0;
-    desk->done_count = 0;
-    desk->singly = false;
 }
 
 struct desk_tally
@@ -332,8 +329,10 @@ desk_flush(struct desk *desk)
 
     if (desk->item_count == 0)
         return tally;
-    if (!desk_is_holding(desk))
+    if (!desk_is_holding(desk)) {
         desk->begin_mono_us = clock_mono_us();
+        halving_begin(&desk->halving, desk->item_count);
+    }
     for (size_t i = 0; i < desk->item_count; i++) {
         const struct desk_item *item = &desk->items[i];
 

@@ -104,7 +104,7 @@ remember_place(struct store_lite *lite, const char *path, struct err *err)
 }
 
 /* Each entry is asked for: those of a batch with one that was refused are
- * written singly, and the batch may come again as a whole. */
+ * written in parts, and the batch may come again as a whole. */
 static enum store_answer
 is_there(struct store_lite *lite, const struct seal *entry, struct err *err)
 {

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "client/crypto.h"
+#include "ledger/halving.h"
 #include "ledger/vault_inner.h"
 #include "sys/log.h"
 
@@ -306,53 +307,40 @@ set_aside(struct vault *vault, const struct spool_file *file,
     spool_set_aside(vault->spool, file);
 }
 
-/* One entry is at fault: the others need not suffer for it. */
+/* When an entry is at fault the others need not suffer for it. */
 static void
-replay_singly(struct vault *vault, const struct spool_file *file)
+replay(struct vault *vault, const struct spool_file *file)
 {
     struct err blame = { 0 };
+    struct halving halving;
+    size_t count;
 
-    for (size_t i = 0; i < file->count; i++) {
+    halving_begin(&halving, file->count);
+    while ((count = halving_part(&halving)) > 0) {
         struct err err = { 0 };
 
-        switch (write_store(vault, &file->entries[i], 1, &err)) {
+        switch (write_store(vault, file->entries + halving.done, count, &err)) {
         case VAULT_COMMITTED:
-            vault->replayed_count++;
+            vault->replayed_count += count;
+            halving_taken(&halving);
             break;
         case VAULT_BLAMED:
-            err_set(&blame, err.kind, "%s", err.text);
+            if (halving_refused(&halving))
+                err_set(&blame, err.kind, "%s", err.text);
             break;
         case VAULT_HELD: /* the batch stays, and is tried again as a whole */
         case VAULT_SPOOLED:
             return;
         }
     }
-    if (blame.kind == ERR_NONE)
-        spool_drop(vault->spool, file);
-    else
+    if (blame.kind != ERR_NONE) {
         set_aside(vault, file, &blame);
-}
-
-static void
-replay(struct vault *vault, const struct spool_file *file)
-{
-    struct err err = { 0 };
-
-    switch (write_store(vault, file->entries, file->count, &err)) {
-    case VAULT_COMMITTED:
-        vault->replayed_count += file->count;
-        spool_drop(vault->spool, file);
-        if (spool_is_empty(vault->spool))
-            log_info("ledger_spool_drained", "entries=%" PRIu64,
-                     vault->replayed_count);
-        break;
-    case VAULT_BLAMED:
-        replay_singly(vault, file);
-        break;
-    case VAULT_HELD:
-    case VAULT_SPOOLED:
-        break;
+        return;
     }
+    spool_drop(vault->spool, file);
+    if (spool_is_empty(vault->spool))
+        log_info("ledger_spool_drained", "entries=%" PRIu64,
+                 vault->replayed_count);
 }
 
 static void

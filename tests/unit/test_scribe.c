@@ -45,6 +45,8 @@
 
 ssize_t __real_send(int fd, const void *bytes, size_t len, int flags);
 ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags);
+int __real_lite_commit(struct lite *db, struct err *err);
+int __wrap_lite_commit(struct lite *db, struct err *err);
 
 /* Shared with the scribe's process. */
 static struct {
@@ -53,6 +55,7 @@ static struct {
     atomic_bool hurry;
     atomic_int sends_to_live; /* the scribe dies instead of the next; -1: off */
     atomic_bool stop_after_send;
+    atomic_int commits;
 } * shared;
 
 enum {
@@ -165,6 +168,13 @@ __wrap_send(int fd, const void *bytes, size_t len, int flags)
     if (in_scribe && atomic_exchange(&shared->stop_after_send, false))
         raise(SIGSTOP);
     return sent;
+}
+
+int
+__wrap_lite_commit(struct lite *db, struct err *err)
+{
+    atomic_fetch_add(&shared->commits, in_scribe);
+    return __real_lite_commit(db, err);
 }
 
 static void
@@ -1286,6 +1296,37 @@ test_one_bad_record_does_no_harm_to_those_beside_it(void **state)
 }
 
 static void
+test_one_bad_record_among_many_costs_few_commits(void **state)
+{
+    struct clerk *clerks[CLERK_COUNT];
+    struct uuid run_ids[CLERK_COUNT];
+    const size_t bad = CLERK_COUNT - 3;
+    struct entry_content part = { .part = ENTRY_PART_QUERY,
+                                  .bytes = "hello",
+                                  .len = 5 };
+
+    (void)state;
+    for (size_t i = 0; i < CLERK_COUNT; i++) {
+        clerks[i] = new_clerk();
+        run_ids[i] = new_run();
+        submit(clerks[i], ENTRY_ACCEPTED, &run_ids[i], &part, 1);
+    }
+    pump(clerks, CLERK_COUNT);
+    kill(scribe_pid, SIGSTOP);
+    for (size_t i = 0; i < CLERK_COUNT; i++)
+        submit(clerks[i], ENTRY_FINISHED, &run_ids[i], &part, i == bad);
+    atomic_store(&shared->commits, 0);
+    kill(scribe_pid, SIGCONT);
+    pump(clerks, CLERK_COUNT);
+    for (size_t i = 0; i < CLERK_COUNT; i++) {
+        assert_int_equal(clerk_state(clerks[i]),
+                         i == bad ? CLERK_REFUSED : CLERK_RECORDED);
+        clerk_free(clerks[i]);
+    }
+    assert_in_range(atomic_load(&shared->commits), 2, CLERK_COUNT / 2);
+}
+
+static void
 test_facts_that_are_no_entry_are_refused(void **state)
 {
     json_t *bad[] = {
@@ -1721,6 +1762,7 @@ main(void)
         SCRIBE_TEST(
             test_a_left_record_with_another_status_or_a_text_is_refused),
         SCRIBE_TEST(test_one_bad_record_does_no_harm_to_those_beside_it),
+        SCRIBE_TEST(test_one_bad_record_among_many_costs_few_commits),
         SCRIBE_TEST(test_facts_that_are_no_entry_are_refused),
         SCRIBE_TEST(test_records_wait_for_a_full_disk_to_pass),
         SCRIBE_TEST(

@@ -435,6 +435,23 @@ test_a_bad_entry_in_the_spool_is_set_aside_and_the_others_get_through(
 }
 
 static void
+test_a_bad_entry_in_the_spool_is_found_in_few_attempts(void **state)
+{
+    (void)state;
+    sealed_close(&sealed);
+    sealed_init(&sealed, SEALED_MAX);
+    fake.away = true;
+    assert_int_equal(put_until_settled(0, SEALED_MAX), VAULT_SPOOLED);
+    fake.away = false;
+    fake.poison = sealed.entries[SEALED_MAX - 1];
+    fake.attempts = 0;
+    let_pass(now_ms + 60000); /* one look at the schema, then the batch */
+    assert_int_equal(fake.written_count, SEALED_MAX - 1);
+    assert_int_equal(spool_counts(vault.spool).set_aside, 1);
+    assert_in_range(fake.attempts, 2, SEALED_MAX - 2);
+}
+
+static void
 spool_two(void)
 {
     fake.away = true;
@@ -716,6 +733,7 @@ main(void)
         TEST(test_a_bad_entry_is_blamed_and_nothing_is_spooled),
         TEST(
             test_a_bad_entry_in_the_spool_is_set_aside_and_the_others_get_through),
+        TEST(test_a_bad_entry_in_the_spool_is_found_in_few_attempts),
         TEST(test_a_batch_that_cannot_be_read_is_no_outage),
         TEST(test_a_process_without_descriptors_tries_its_spool_again),
         TEST(test_a_start_without_the_store_spools_at_once),
