@@ -43,11 +43,10 @@ note_spooled_run(void *arg, const struct uuid *run_id, struct err *err)
     return find_or_add(arg, run_id, err) != NULL ? 0 : -1;
 }
 
-/* A key that was used while the database was away, which cannot know it. */
-static int
-note_spooled_key(void *arg, const struct seal *entry, struct err *err)
+int
+desk_note_spooled_key(void *arg, const struct seal *entry, struct err *err)
 {
-    struct desk *desk = arg;
+    struct keys *keys = arg;
     struct key key = { .run_id = entry->run_id,
                        .used_unix_us = entry->place.recorded_unix_us };
     json_t *facts;
@@ -59,7 +58,7 @@ note_spooled_key(void *arg, const struct seal *entry, struct err *err)
     if (facts == NULL)
         return -1;
     if (keys_read(facts, &key, NULL) == 0 && key.hash[0] != '\0')
-        keys_add(desk->keys, &key);
+        keys_add(keys, &key);
     json_decref(facts);
     return 0;
 }
@@ -73,12 +72,11 @@ desk_init(struct desk *desk, const struct desk_config *config, struct err *err)
     desk->vault = vault;
     desk->book = config->book;
     desk->board = config->board;
+    desk->keys = config->keys;
     desk->began_mono_ms = clock_mono_ms();
     desk->runs = runs_new(err);
-    desk->keys = keys_new(config->key_ttl_us, err);
-    if (desk->runs == NULL || desk->keys == NULL ||
-        spool_open_runs(vault->spool, note_spooled_run, desk, err) == -1 ||
-        spool_each(vault->spool, note_spooled_key, desk, err) == -1)
+    if (desk->runs == NULL ||
+        spool_open_runs(vault->spool, note_spooled_run, desk, err) == -1)
         return -1;
     if (vault_is_clear(vault)) {
         if (vault_open_runs(vault, desk_note_open_run, desk, err) == -1)
@@ -96,8 +94,6 @@ desk_close(struct desk *desk)
     desk_drop_items(desk);
     runs_free(desk->runs);
     desk->runs = NULL;
-    keys_free(desk->keys);
-    desk->keys = NULL;
 }
 
 void

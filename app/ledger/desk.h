@@ -69,7 +69,7 @@ struct desk_config {
     struct vault *vault;
     struct logbook *book;
     const struct board *board;
-    int64_t key_ttl_us; /* how long an idempotency key is remembered */
+    struct keys *keys;
 };
 
 /* Open because the scribe embeds it. */
@@ -77,8 +77,8 @@ struct desk {
     struct vault *vault;       /* borrowed */
     struct logbook *book;      /* borrowed */
     const struct board *board; /* borrowed */
+    struct keys *keys;         /* borrowed */
     struct runs *runs;
-    struct keys *keys;
     int64_t began_mono_ms;
     bool caught_up;              /* with what the database knows */
     bool linked;                 /* to the log before, as far as the desk can */
@@ -104,6 +104,11 @@ enum desk_decision {
 int desk_init(struct desk *desk, const struct desk_config *config,
               struct err *err) ATTR_MUST_CHECK;
 void desk_close(struct desk *desk);
+
+/* Notes the idempotency key of an entry in the spool, as the database cannot
+ * know it; arg is the keys. */
+int desk_note_spooled_key(void *arg, const struct seal *entry,
+                          struct err *err) ATTR_MUST_CHECK;
 
 enum desk_decision desk_record(struct desk *desk, struct link *link,
                                const struct frame *frame,

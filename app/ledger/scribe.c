@@ -264,6 +264,16 @@ start_signer(struct scribe *scribe, struct err *err)
     return scribe->signer != NULL ? 0 : -1;
 }
 
+/* There may be so many that the watchdog would think that we hang. */
+static int
+note_spooled(void *arg, const struct seal *entry, struct err *err)
+{
+    struct scribe *scribe = arg;
+
+    child_progress(scribe->child);
+    return desk_note_spooled_key(scribe->keys, entry, err);
+}
+
 static int
 start(struct scribe *scribe, struct err *err)
 {
@@ -273,7 +283,10 @@ start(struct scribe *scribe, struct err *err)
                                   .host = config->host,
                                   .closed = config->closed };
 
-    if (start_signer(scribe, err) == -1)
+    vault.spool.found = note_spooled;
+    vault.spool.found_arg = scribe;
+    scribe->keys = keys_new(config->key_ttl_us, err);
+    if (scribe->keys == NULL || start_signer(scribe, err) == -1)
         return -1;
     vault.store = store_open(&config->store, lock_by_mono_ms, err);
     if (vault.store == NULL ||
@@ -286,7 +299,7 @@ start(struct scribe *scribe, struct err *err)
                   &(struct desk_config){ .vault = &scribe->vault,
                                          .book = scribe->book,
                                          .board = scribe->child->board,
-                                         .key_ttl_us = config->key_ttl_us },
+                                         .keys = scribe->keys },
                   err) == -1)
         return -1;
     scribe_show_vault(&scribe->config->metrics, &scribe->vault, &scribe->told);
@@ -300,6 +313,7 @@ end(struct scribe *scribe)
         scribe_close_link(scribe, scribe->links[scribe->link_count - 1]);
     fd_close(&scribe->epoll_fd);
     desk_close(&scribe->desk);
+    keys_free(scribe->keys);
     signer_free(scribe->signer);
     logbook_free(scribe->book);
     vault_close(&scribe->vault);

@@ -24,6 +24,7 @@ struct scribe {
     struct child *child;                /* borrowed */
     struct vault vault;
     struct logbook *book;
+    struct keys *keys;
     struct desk desk;
     struct signer *signer;
     bool previous_signed;     /* the log before, once it is known */

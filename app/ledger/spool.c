@@ -168,6 +168,18 @@ sweep_new(const struct spool *spool, struct err *err)
     return 0;
 }
 
+static int
+tell_found(const struct spool *spool, const struct spool_file *file,
+           struct err *err)
+{
+    const struct spool_config *config = &spool->config;
+
+    for (size_t i = 0; config->found != NULL && i < file->count; i++)
+        if (config->found(config->found_arg, file->entries[i], err) == -1)
+            return -1;
+    return 0;
+}
+
 /* One file of new.  A file that is not a batch, or that cannot be read, does
  * not stop the others. */
 static int
@@ -191,8 +203,10 @@ load_batch(struct spool *spool, uint64_t number, struct err *err)
     result = spool_list_reserve(&spool->list, err);
     if (result == 0)
         result = index_entries(spool, number, file->entries, file->count, err);
-    if (result == 0)
+    if (result == 0) {
         spool_list_add(&spool->list, number, file->bytes);
+        result = tell_found(spool, file, err);
+    }
     spool_file_free(file);
     return result;
 }

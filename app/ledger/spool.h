@@ -43,6 +43,12 @@ struct spool_config {
     const char *folder;
     int64_t max_bytes;     /* of all batches together */
     int64_t reserve_bytes; /* of quota and of disk, for runs under way */
+
+    /* Called for every entry of a batch that is found in new, in their order:
+     * when it is opened, and later when somebody has put one there.  Borrowed
+     * during the call; -1 (with err set) ends that.  NULL: nobody asks. */
+    int (*found)(void *arg, const struct seal *entry, struct err *err);
+    void *found_arg;
 };
 
 struct spool_counts {
@@ -108,12 +114,5 @@ int spool_open_runs(const struct spool *spool,
                     int (*each)(void *arg, const struct uuid *run_id,
                                 struct err *err),
                     void *arg, struct err *err) ATTR_MUST_CHECK;
-
-/* Calls each() for every entry in their order, until it returns -1 (with err
- * set).  Entries are borrowed during the call. */
-int spool_each(const struct spool *spool,
-               int (*each)(void *arg, const struct seal *entry,
-                           struct err *err),
-               void *arg, struct err *err) ATTR_MUST_CHECK;
 
 #endif

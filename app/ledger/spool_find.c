@@ -73,26 +73,3 @@ spool_open_runs(const struct spool *spool,
             return -1;
     return 0;
 }
-
-int
-spool_each(const struct spool *spool,
-           int (*each)(void *arg, const struct seal *entry, struct err *err),
-           void *arg, struct err *err)
-{
-    int result = 0;
-
-    for (size_t i = spool->list.first; result == 0 && i < spool->list.end;
-         i++) {
-        struct spool_file *file;
-        char path[PATH_MAX];
-
-        spool_path_of(spool, SPOOL_NEW, spool->list.batches[i].number, path);
-        file = spool_file_read(path, err);
-        if (file == NULL)
-            return -1;
-        for (size_t at = 0; result == 0 && at < file->count; at++)
-            result = each(arg, file->entries[at], err);
-        spool_file_free(file);
-    }
-    return result;
-}

@@ -209,6 +209,13 @@ child_ready(struct child *child)
 }
 
 void
+child_progress(struct child *child)
+{
+    if (!child->private->is_ready)
+        board_set_stage(child->board, (size_t)child->slot, BOARD_STARTING, 0);
+}
+
+void
 child_idle(struct child *child)
 {
     child->private->done_count++;

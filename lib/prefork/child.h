@@ -55,6 +55,9 @@ struct child {
 /* Tells the master that this child can work; stage IDLE. */
 void child_ready(struct child *child);
 
+/* On the way there, when it is long: the watchdog begins to count anew. */
+void child_progress(struct child *child);
+
 /* Waits for a connection with EPOLLEXCLUSIVE.  Returns an owned descriptor with
  * stage READING, or -1 when the child should leave (stage LEAVING). */
 int child_accept(struct child *child) ATTR_MUST_CHECK;

@@ -56,6 +56,15 @@ small_limit_descriptors(rlim_t count)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static void
+go_slowly(struct child *child)
+{
+    while (!atomic_load(&shared->may_be_ready)) {
+        child_progress(child);
+        poll(NULL, 0, 1);
+    }
+}
+
 static int
 begin(struct child *child)
 {
@@ -68,6 +77,9 @@ begin(struct child *child)
         atomic_fetch_add(&shared->unready_count, 1);
         wait_without_end();
         break;
+    case SMALL_SLOW:
+        go_slowly(child);
+        break;
     case SMALL_HEALTHY:
     case SMALL_LATE:
     case SMALL_STUBBORN:
@@ -79,6 +91,10 @@ begin(struct child *child)
         break;
     }
     child_ready(child);
+    if (mode_of(child) == SMALL_SLOW) {
+        child_progress(child);
+        atomic_store(&shared->went_on, true);
+    }
     if (mode_of(child) == SMALL_STUBBORN)
         wait_without_end();
     return CHILD_EXIT_OK;
@@ -98,6 +114,7 @@ may_go(struct child *child)
     case SMALL_SICK:
     case SMALL_REFUSING:
     case SMALL_NEVER_READY:
+    case SMALL_SLOW:
     case SMALL_STUBBORN:
     case SMALL_BLOCKED:
     case SMALL_STARVED:

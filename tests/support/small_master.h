@@ -34,6 +34,7 @@ enum small_mode {
     SMALL_SICK,        /* exit 75 before it is ready */
     SMALL_REFUSING,    /* exit 78 before it is ready */
     SMALL_NEVER_READY, /* waits without an end */
+    SMALL_SLOW,        /* makes progress until it may be ready */
     SMALL_STUBBORN,    /* ready, and deaf to everything but SIGKILL */
     SMALL_LATE,        /* leaves only when it is asked to hurry */
     SMALL_BLOCKED,     /* ready, then in a read(2) without an end */
@@ -79,6 +80,8 @@ struct small_shared {
     atomic_int hurried_count;
     atomic_int unready_count; /* those that will never be ready, at work */
     atomic_int wakeup_count;  /* of the scribe's wait */
+    atomic_bool may_be_ready; /* SMALL_SLOW */
+    atomic_bool went_on;      /* SMALL_SLOW, when it had been ready */
 };
 
 struct small_master {

@@ -105,6 +105,37 @@ test_a_worker_with_a_caller_is_hurried_when_the_master_is_killed(void **state)
     assert_soon(atomic_load(&sm.shared->leave_count) == 3);
 }
 
+/* Where the watchdog counts from; 0 when no scribe is starting. */
+static int64_t
+starting_since(void)
+{
+    for (size_t i = 0; i < SMALL_SLOTS; i++) {
+        const struct board_view view = board_look(sm.board, i);
+
+        if (view.stage == BOARD_STARTING && view.pool == 1)
+            return view.since_mono_ms;
+    }
+    return 0;
+}
+
+static void
+test_a_child_that_makes_progress_on_its_way_is_not_overdue(void **state)
+{
+    int64_t since_mono_ms;
+
+    (void)state;
+    small_master_add_scribe(&sm);
+    sm.shared->configs[0].mode[1] = SMALL_SLOW;
+    small_master_start(&sm);
+    assert_soon(starting_since() != 0);
+    since_mono_ms = starting_since();
+    assert_soon(starting_since() > since_mono_ms + 100);
+    atomic_store(&sm.shared->may_be_ready, true);
+    assert_soon(atomic_load(&sm.shared->went_on));
+    assert_int_equal(small_count(&sm, 1, IDLE), 1);
+    assert_int_equal(small_master_stop(&sm, SIGTERM), 0);
+}
+
 static void
 test_a_foreign_death_notice_starts_no_timer(void **state)
 {
@@ -200,6 +231,7 @@ main(void)
         lives(test_idle_children_leave_at_once_when_the_master_is_killed),
         lives(test_children_that_ask_nothing_die_soon_after_their_master),
         lives(test_a_worker_with_a_caller_is_hurried_when_the_master_is_killed),
+        lives(test_a_child_that_makes_progress_on_its_way_is_not_overdue),
         lives(test_a_foreign_death_notice_starts_no_timer),
         lives(test_sigint_and_sighup_of_a_terminal_do_not_touch_children),
         lives(test_a_child_that_asks_is_woken_once_and_does_not_spin),

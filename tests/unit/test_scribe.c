@@ -45,6 +45,8 @@
 
 ssize_t __real_send(int fd, const void *bytes, size_t len, int flags);
 ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags);
+struct spool_file *__real_spool_file_read(const char *path, struct err *err);
+struct spool_file *__wrap_spool_file_read(const char *path, struct err *err);
 int __real_lite_commit(struct lite *db, struct err *err);
 int __wrap_lite_commit(struct lite *db, struct err *err);
 
@@ -56,6 +58,9 @@ static struct {
     atomic_int sends_to_live; /* the scribe dies instead of the next; -1: off */
     atomic_bool stop_after_send;
     atomic_int commits;
+    atomic_int progress;
+    atomic_int spool_reads;
+    atomic_int reads_until_ready;
 } * shared;
 
 enum {
@@ -129,7 +134,15 @@ void
 child_ready(struct child *child)
 {
     (void)child;
+    atomic_store(&shared->reads_until_ready, atomic_load(&shared->spool_reads));
     atomic_store(&shared->ready, true);
+}
+
+void
+child_progress(struct child *child)
+{
+    (void)child;
+    atomic_fetch_add(&shared->progress, 1);
 }
 
 bool
@@ -168,6 +181,13 @@ __wrap_send(int fd, const void *bytes, size_t len, int flags)
     if (in_scribe && atomic_exchange(&shared->stop_after_send, false))
         raise(SIGSTOP);
     return sent;
+}
+
+struct spool_file *
+__wrap_spool_file_read(const char *path, struct err *err)
+{
+    atomic_fetch_add(&shared->spool_reads, in_scribe);
+    return __real_spool_file_read(path, err);
 }
 
 int
@@ -1482,6 +1502,33 @@ test_a_batch_that_comes_back_opens_no_run_again(void **state)
     scribe_stop();
 }
 
+static void
+test_what_is_spooled_is_read_once_at_the_start(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    char away[160];
+
+    (void)state;
+    snprintf(away, sizeof(away), "%s/elsewhere", folder);
+    assert_int_equal(rename(store_path, away), 0);
+    for (int i = 0; i < 5; i++) {
+        const struct uuid run_id = new_run();
+
+        assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id),
+                         CLERK_RECORDED);
+        assert_int_equal(clerk_receipt(clerk)->state, ENTRY_SPOOLED);
+    }
+    scribe_kill();
+    clerk_free(clerk);
+    assert_int_equal(rename(away, store_path), 0);
+    atomic_store(&shared->spool_reads, 0);
+    atomic_store(&shared->progress, 0);
+    scribe_start();
+    wait_until_ready();
+    assert_int_equal(atomic_load(&shared->reads_until_ready), 5);
+    assert_int_equal(atomic_load(&shared->progress), 5);
+}
+
 /* There is no time for five attempts: the spool has it, and the log its end. */
 static void
 test_leaving_while_the_ledger_is_away_writes_what_is_held(void **state)
@@ -1768,6 +1815,7 @@ main(void)
         SCRIBE_TEST(
             test_after_a_full_disk_ends_are_written_and_beginnings_are_not),
         SCRIBE_TEST(test_a_batch_that_comes_back_opens_no_run_again),
+        SCRIBE_TEST(test_what_is_spooled_is_read_once_at_the_start),
         SCRIBE_TEST(test_leaving_while_the_ledger_is_away_writes_what_is_held),
         SCRIBE_TEST(test_a_log_is_signed_for_from_its_beginning_to_its_end),
         SCRIBE_TEST(test_the_next_scribe_signs_for_a_log_that_a_kill_ended),

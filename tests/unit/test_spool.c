@@ -261,12 +261,17 @@ test_all_entries_are_shown_in_their_order_until_told_to_stop(void **state)
     (void)state;
     add(0, 2);
     add(2, 1);
+    config.found = check_next;
+    config.found_arg = &count;
     open_again();
-    assert_int_equal(spool_each(spool, check_next, &count, &err), 0);
     assert_int_equal(count, 3);
-    add(3, 1);
+    add(3, 1); /* which is no news */
+    assert_int_equal(count, 3);
     count = 0;
-    assert_int_equal(spool_each(spool, check_next, &count, &err), -1);
+    spool_close(spool);
+    spool = spool_open(&config, clock_mono_ms() + 1000, &err);
+    config.found = NULL;
+    assert_null(spool);
     assert_int_equal(count, 4);
     assert_string_equal(err.text, "enough");
 }
@@ -443,6 +448,23 @@ look_again(void)
 {
     overwrite("drain", "");
     assert_true(spool_look_again(spool));
+}
+
+static void
+test_a_batch_that_is_put_back_is_shown(void **state)
+{
+    size_t count = 0;
+
+    (void)state;
+    config.found = check_next;
+    config.found_arg = &count;
+    open_again();
+    config.found = NULL;
+    add(0, 1);
+    set_aside_first(0);
+    move("bad/" FIRST_NAME, "new/" FIRST_NAME);
+    look_again();
+    assert_int_equal(count, 1);
 }
 
 /* Somebody copied it back instead of moving it, and it is no better. */
@@ -665,6 +687,7 @@ main(void)
         TEST(test_every_changed_byte_of_a_file_is_noticed),
         TEST(test_a_batch_set_aside_can_be_put_back),
         TEST(test_no_batch_takes_the_place_of_one_that_was_set_aside),
+        TEST(test_a_batch_that_is_put_back_is_shown),
         TEST(test_a_batch_that_is_set_aside_twice_stands_in_nobodys_way),
         TEST(test_what_cannot_be_read_stands_in_nobodys_way),
         TEST(test_what_cannot_be_moved_is_left_out_until_somebody_asks),

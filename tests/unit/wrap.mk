@@ -13,7 +13,7 @@ WRAP_test_prom := -Wl,--wrap=realloc
 WRAP_test_sock := -Wl,--wrap=chmod
 WRAP_test_base := -Wl,--wrap=calloc,--wrap=realloc
 WRAP_test_conf := -Wl,--wrap=calloc -Wl,--wrap=realloc
-WRAP_test_scribe := -Wl,--wrap=send,--wrap=lite_commit
+WRAP_test_scribe := -Wl,--wrap=send,--wrap=lite_commit,--wrap=spool_file_read
 WRAP_test_redact := -Wl,--wrap=calloc -Wl,--wrap=realloc
 WRAP_test_master := -Wl,--wrap=fork
 WITH_test_turn_run := tests/support/run_world.c \
