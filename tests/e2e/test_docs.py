@@ -210,9 +210,14 @@ def arguments_of(call):
 
 def places_of_events(source):
     """{function: which of its arguments is the name of an event}"""
-    places = {"log_debug": 0, "log_info": 0, "log_warn": 0, "log_error": 0,
-              "log_write": 1}
-    for name, text in re.findall(r"^(\w+)(\([^{};]*\))\n\{", source, re.M):
+    places, functions = {}, []
+    if '#include "sys/log.h"' in source:
+        places = {"log_debug": 0, "log_info": 0, "log_warn": 0,
+                  "log_error": 0, "log_write": 1}
+        functions = re.findall(r"^(\w+)(\([^{};]*\))\n\{", source, re.M)
+    callbacks = re.findall(  # what reaches the log by way of a caller
+        r"\(\*(\w+)\)(\(const char \*event, const char \*text\))", source)
+    for name, text in functions + callbacks:
         parameters = [" ".join(one.split()) for one in arguments_of(text[1:])]
         if "const char *event" in parameters:
             places[name] = parameters.index("const char *event")
@@ -220,11 +225,12 @@ def places_of_events(source):
 
 
 def events_of(source):
-    """The events that a file in C logs, by whatever function of its own."""
+    """The events that a file in C logs, by whatever function of its own, or by
+    one that it was handed."""
     events = set()
-    if '#include "sys/log.h"' not in source:
-        return events
     places = places_of_events(source)
+    if not places:
+        return events
     for call in re.finditer(rf"[ (]({'|'.join(places)})\(", source):
         event = arguments_of(source[call.end():])[places[call.group(1)]]
         words = re.findall(r'"([a-z_]+)"', event)
