@@ -4,18 +4,64 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define REQUEST_MS 30000
+#include "text/utf8.h"
+
+#define REQUEST_MS    30000
+#define MAX_COMPLAINT 8192
+
+/* ---- text of others ------------------------------------------------------ */
+
+/* Of bytes that are no UTF-8 a terminal may make anything, so nothing beyond
+ * ASCII stays then. */
+static void
+print_printable(FILE *out, const char *text, size_t len, bool many_lines)
+{
+    const bool is_utf8 = utf8_is_clean(text, len);
+
+    for (size_t i = 0; i < len; i++) {
+        const unsigned char byte = (unsigned char)text[i];
+        const bool is_layout = many_lines && (byte == '\n' || byte == '\t');
+        /* U+0080 to U+009F are C2 80 to C2 9F. */
+        const bool is_c1 = is_utf8 && byte == 0xc2 &&
+                           ((unsigned char)text[i + 1] & 0xe0) == 0x80;
+
+        if (is_c1)
+            fprintf(out, "\\u%04x", (unsigned)(unsigned char)text[++i]);
+        else if ((byte < 0x20 && !is_layout) || byte == 0x7f ||
+                 (byte >= 0x80 && !is_utf8))
+            fprintf(out, "\\u%04x", (unsigned)byte);
+        else
+            putc(byte, out);
+    }
+}
+
+void
+command_print_text(const char *text, size_t len)
+{
+    print_printable(stdout, text, len, true);
+}
+
+void
+command_print_in_line(const char *text)
+{
+    print_printable(stdout, text, strlen(text), false);
+}
+
+/* ---- what went wrong ----------------------------------------------------- */
 
 enum command_exit
 command_complain(const char *fmt, ...)
 {
+    char text[MAX_COMPLAINT];
     va_list args;
 
-    fputs("tandemctl: ", stderr);
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
+    fputs("tandemctl: ", stderr);
+    print_printable(stderr, text, strlen(text), false);
     fputc('\n', stderr);
     return COMMAND_FAILED;
 }
@@ -57,6 +103,8 @@ command_read_failed(const struct command_options *options,
           stderr);
     return COMMAND_FAILED;
 }
+
+/* ---- the ledger ---------------------------------------------------------- */
 
 struct reader *
 command_open_reader(const struct command_options *options, struct err *err)
@@ -103,22 +151,4 @@ command_print_json(const json_t *value)
     puts(text);
     free(text);
     return true;
-}
-
-void
-command_print_text(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        const unsigned char byte = (unsigned char)text[i];
-        /* U+0080 to U+009F are C2 80 to C2 9F. */
-        const bool is_c1 = byte == 0xc2 && i + 1 < len &&
-                           ((unsigned char)text[i + 1] & 0xe0) == 0x80;
-
-        if (is_c1)
-            printf("\\u%04x", (unsigned)(unsigned char)text[++i]);
-        else if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f)
-            printf("\\u%04x", (unsigned)byte);
-        else
-            putchar(byte);
-    }
 }

@@ -78,7 +78,8 @@ int command_add_key(struct command_options *options, const char *text,
 int command_add_anchor(struct command_options *options, const char *text,
                        struct err *err) ATTR_MUST_CHECK;
 
-/* "tandemctl: ..." on standard error.  Returns COMMAND_FAILED. */
+/* "tandemctl: ..." on standard error, as one line of printable text.  Returns
+ * COMMAND_FAILED. */
 enum command_exit command_complain(const char *fmt, ...) ATTR_PRINTF(1, 2);
 
 /* Says what a run id looks like.  Returns COMMAND_FAILED. */
@@ -105,8 +106,12 @@ enum command_exit command_source_failed(const struct command_options *options,
 /* One line of JSON.  False when memory is short. */
 bool command_print_json(const json_t *value);
 
-/* Text from a model or a user: control characters, which could steer the
- * terminal, become their escapes; line ends and tabs stay. */
+/* Text from a model, a user, or whoever had the ledger in hand: control
+ * characters, which could steer the terminal, become their escapes; line ends
+ * and tabs stay. */
 void command_print_text(const char *text, size_t len);
+
+/* The same for text that stands within a line: none of it ends the line. */
+void command_print_in_line(const char *text);
 
 #endif

@@ -10,7 +10,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -87,7 +86,7 @@ tell(struct doctor *doctor, enum verdict verdict, const char *what,
         return;
     }
     printf("%-5s  %-13s  ", verdict_name(verdict), what);
-    command_print_text(text, strlen(text));
+    command_print_in_line(text);
     putchar('\n');
     fflush(stdout); /* the next one may take seconds */
 }

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/buf.h"
 #include "ledger/proof.h"
@@ -82,7 +81,7 @@ print(struct telling *telling, const char *type, const char *text)
 
     if (!telling->json) {
         printf("%-8s ", type);
-        command_print_text(text, strlen(text));
+        command_print_in_line(text);
         putchar('\n');
         return;
     }

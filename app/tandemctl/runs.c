@@ -18,6 +18,17 @@ text_of(const json_t *run, const char *key)
     return text != NULL ? text : "-";
 }
 
+/* Whatever is longer than its column moves those after it. */
+static void
+print_column(const json_t *run, const char *key, size_t width)
+{
+    const char *text = text_of(run, key);
+    const size_t len = strlen(text);
+
+    command_print_in_line(text);
+    printf("%*s", len < width ? (int)(width - len) : 0, "");
+}
+
 /* Whole seconds are enough for a list. */
 static void
 print_time(const json_t *run)
@@ -50,16 +61,18 @@ print_heading(void)
 static void
 print_run(const json_t *run)
 {
-    const char *user = text_of(run, "user_id");
-
-    printf("%-36s  ", text_of(run, "id"));
+    print_column(run, "id", 36);
+    fputs("  ", stdout);
     print_time(run);
-    printf("  %-9s  %-10s", text_of(run, "status"), text_of(run, "salvage"));
+    fputs("  ", stdout);
+    print_column(run, "status", 9);
+    fputs("  ", stdout);
+    print_column(run, "salvage", 10);
     print_ms(run, "total_ms");
     print_ms(run, "flash_latency_ms");
     print_ms(run, "pro_latency_ms");
     fputs("  ", stdout);
-    command_print_text(user, strlen(user));
+    print_column(run, "user_id", 0);
     putchar('\n');
 }
 

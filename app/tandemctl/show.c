@@ -9,6 +9,14 @@
 #include "ledger/reader.h"
 #include "text/json.h"
 
+static void
+print_member(const json_t *object, const char *key)
+{
+    const char *text = json_get_string(object, key);
+
+    command_print_in_line(text != NULL ? text : "-");
+}
+
 static bool
 print_entry(const json_t *entry)
 {
@@ -17,11 +25,16 @@ print_entry(const json_t *entry)
 
     if (body == NULL)
         return false;
-    printf("\n%s at %s\n", json_get_string(entry, "kind"),
-           json_get_string(entry, "recorded_at"));
-    printf("  log        %s\n", json_get_string(entry, "log_id"));
-    printf("  index      %" PRId64 "\n", json_get_int(entry, "idx", -1));
-    printf("  leaf hash  %s\n", json_get_string(entry, "leaf_hash"));
+    putchar('\n');
+    print_member(entry, "kind");
+    printf(" at ");
+    print_member(entry, "recorded_at");
+    printf("\n  log        ");
+    print_member(entry, "log_id");
+    printf("\n  index      %" PRId64 "\n  leaf hash  ",
+           json_get_int(entry, "idx", -1));
+    print_member(entry, "leaf_hash");
+    putchar('\n');
     command_print_text(body, strlen(body));
     putchar('\n');
     free(body);
@@ -37,16 +50,21 @@ print_run(const json_t *run)
     json_t *value;
     size_t i;
 
-    printf("Run     %s\nStatus  %s\n", json_get_string(run, "id"),
-           json_get_string(run, "status"));
+    printf("Run     ");
+    print_member(run, "id");
+    printf("\nStatus  ");
+    print_member(run, "status");
+    putchar('\n');
     json_array_foreach(entries, i, value) if (!print_entry(value)) return false;
     json_object_foreach(content, part, value)
     {
+        printf("\n---- ");
+        command_print_in_line(part);
         if (json_is_null(value)) {
-            printf("\n---- %s, which this login may not see ----\n", part);
+            puts(", which this login may not see ----");
             continue;
         }
-        printf("\n---- %s, %zu bytes ----\n", part, json_string_length(value));
+        printf(", %zu bytes ----\n", json_string_length(value));
         command_print_text(json_string_value(value), json_string_length(value));
         putchar('\n');
     }

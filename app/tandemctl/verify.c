@@ -5,15 +5,19 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "ledger/verify.h"
 #include "tandemctl/anchors.h"
+#include "text/utf8.h"
 
 #define PROGRESS_AFTER_MS 1000
 #define PROGRESS_EVERY_MS 200
+#define MAX_SHOWN_BYTES   (16 * 1024) /* of one text of a report */
 
 struct telling {
     bool json;
@@ -54,15 +58,36 @@ idx_or_null(int64_t idx)
     return idx >= 0 ? json_integer(idx) : json_null();
 }
 
+/* Whoever had the ledger in hand may have left bytes in it that JSON cannot
+ * hold; a finding about them is told all the same. */
+static json_t *
+text_or_null(const char *text)
+{
+    json_t *value = NULL;
+    bool changed = false;
+    struct buf clean;
+
+    if (text == NULL)
+        return json_null();
+    buf_init(&clean, MAX_SHOWN_BYTES);
+    if (utf8_append_clean(&clean, text, strnlen(text, MAX_SHOWN_BYTES / 3),
+                          &changed) == BUF_OK)
+        value = json_stringn(buf_cstr(&clean), clean.len);
+    buf_close(&clean);
+    return value;
+}
+
 static void
 print_report_json(struct telling *telling, const struct verify_report *report)
 {
-    print_line_take(
-        telling,
-        json_pack("{s:s, s:s, s:s?, s:o, s:s?, s:s?, s:s}", "type",
-                  weight_name(report->weight), "check", report->check, "log_id",
-                  report->log_id, "idx", idx_or_null(report->idx), "run_id",
-                  report->run_id, "part", report->part, "text", report->text));
+    print_line_take(telling, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}",
+                                       "type", weight_name(report->weight),
+                                       "check", report->check, "log_id",
+                                       text_or_null(report->log_id), "idx",
+                                       idx_or_null(report->idx), "run_id",
+                                       text_or_null(report->run_id), "part",
+                                       text_or_null(report->part), "text",
+                                       text_or_null(report->text)));
 }
 
 /* ---- lines for people -------------------------------------------------- */
@@ -86,7 +111,9 @@ print_report(const struct verify_report *report)
         printf(" idx=%" PRId64, report->idx);
     print_word("run_id", report->run_id);
     print_word("part", report->part);
-    printf(": %s\n", report->text);
+    fputs(": ", stdout);
+    command_print_in_line(report->text);
+    putchar('\n');
 }
 
 /* ---- what the verification tells --------------------------------------- */

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -13,11 +14,15 @@ from tandem import Stack
 FAST = "flash.delay_ms=1 pro.delay_ms=9 chunk_ms=0"
 
 
-def verify(stack, folder):
+def tandemctl(stack, folder, *arguments):
     env = {**stack.tandem_environment(), "STATE_DIR": str(folder)}
-    return subprocess.run([stack.build / "tandemctl", "verify"],
+    return subprocess.run([stack.build / "tandemctl", *arguments],
                           capture_output=True, text=True, timeout=30, env=env,
                           check=False)
+
+
+def verify(stack, folder):
+    return tandemctl(stack, folder, "verify")
 
 
 class Copy:
@@ -49,6 +54,9 @@ class Copy:
 
     def verify(self):
         return verify(self.stack, self.folder)
+
+    def tandemctl(self, *arguments):
+        return tandemctl(self.stack, self.folder, *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +188,54 @@ def test_a_file_that_is_no_ledger_could_not_be_checked(written, tmp_path):
         result = verify(written, folder)
         assert result.returncode == 2, result
         assert result.stderr
+
+
+# Wipes the screen, then claims what is not so in a line of its own.
+FORGED = "x\x1b[2J\x9b1A\r\n0 findings: nothing was changed.\n"
+
+
+def assert_printable(text):
+    assert all(c == "\n" or c.isprintable() for c in text), repr(text)
+    assert not any(line.startswith("0 findings")
+                   for line in text.splitlines()), text
+
+
+def test_a_name_in_the_ledger_cannot_wipe_or_forge_a_finding(copy):
+    with contextlib.closing(sqlite3.connect(copy.path)) as db:
+        db.execute(f'CREATE TABLE "{FORGED}" (a)')
+        db.commit()
+    result = copy.verify()
+    assert result.returncode == 1
+    assert "\\u001b[2J\\u009b1A\\u000d\\u000a0 findings" in result.stdout
+    assert_printable(result.stdout)
+
+
+@pytest.mark.parametrize("command, columns", [
+    ("runs", ["status", "salvage", "user_id"]),
+    ("show", ["status", "kind"])])
+def test_what_a_ledger_says_of_a_run_cannot_steer_the_terminal(copy, command,
+                                                               columns):
+    run_id, log_id, idx = any_entry(copy)
+    for column in columns:
+        copy.change(f"UPDATE entry SET {column} = ? "
+                    "WHERE log_id = ? AND idx = ?", FORGED, log_id, idx)
+    copy.change("UPDATE content SET part = ? WHERE run_id = ? "
+                "AND part = 'pro'", FORGED, run_id)
+    result = copy.tandemctl(command, *[run_id] * (command == "show"))
+    assert result.returncode == 0, result
+    assert "\\u001b[2J" in result.stdout
+    assert_printable(result.stdout)
+
+
+def test_a_finding_about_bytes_that_are_no_text_is_told_as_json(copy):
+    run_id, log_id, idx = any_entry(copy)
+    copy.change("UPDATE entry SET run_id = CAST(x'fffe9b' AS TEXT) "
+                "WHERE log_id = ? AND idx = ?", log_id, idx)
+    result = copy.tandemctl("verify", "--json")
+    assert result.returncode == 1, result
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert any(line.get("run_id") == "\ufffd" * 3 for line in told), told
+    assert told[-1]["findings"] > 0
 
 
 def test_verifying_does_not_disturb_the_service():
