@@ -19,7 +19,7 @@
 #include "text/prom.h"
 #include "text/uri.h"
 
-#define BODY_MAX_BYTES  ((size_t)256 * 1024 * 1024) /* 500 runs in full */
+#define BODY_MAX_BYTES  ((size_t)256 * 1024 * 1024) /* a page, all escaped */
 #define KEEP_BYTES      (128 * 1024)
 #define ARENA_MAX_BYTES (1024 * 1024)
 

@@ -135,6 +135,17 @@ listed_run(struct reader *reader)
     return NULL;
 }
 
+static size_t
+text_bytes(const json_t *run)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(plain_members); i++)
+        bytes +=
+            json_string_length(json_object_get(run, plain_members[i].name));
+    return bytes;
+}
+
 static int
 note_cursor(struct reader *reader, struct reader_cursor *cursor,
             struct err *err)
@@ -149,13 +160,15 @@ note_cursor(struct reader *reader, struct reader_cursor *cursor,
     return 0;
 }
 
-/* Fills the page; *next is set when a row came beyond it. */
+/* Fills the page; *next is set when a row came beyond it.  Of a page that is
+ * long before it has all its runs, the other rows are not waited for. */
 static int
 read_page(struct reader *reader, size_t limit, json_t *page,
           struct reader_cursor *next, struct err *err)
 {
     struct reader_cursor last = { .set = true };
     enum reader_step step;
+    size_t bytes = 0;
 
     while ((step = reader->ops->next(reader, err)) == READER_ROW) {
         json_t *run;
@@ -164,9 +177,14 @@ read_page(struct reader *reader, size_t limit, json_t *page,
             *next = last;
             continue; /* to the end, which is no row away */
         }
+        if (bytes >= READER_PAGE_BYTES) {
+            *next = last;
+            return 0;
+        }
         run = listed_run(reader);
         if (run == NULL || json_array_append_new(page, run) == -1)
             return no_memory(err);
+        bytes += text_bytes(run);
         if (note_cursor(reader, &last, err) == -1)
             return -1;
     }

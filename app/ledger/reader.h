@@ -25,6 +25,10 @@
 
 struct reader;
 
+/* A page has no further run once its texts are this long: 500 long answers
+ * would be gigabytes. */
+#define READER_PAGE_BYTES ((size_t)16 * 1024 * 1024)
+
 /* Where the ledger is; borrowed by reader_open(). */
 struct reader_place {
     const char *path;        /* of the SQLite ledger */
@@ -64,8 +68,8 @@ struct reader_query {
  * or are still open: an array of {id, query, flash_response, pro_response,
  * flash_latency_ms, pro_latency_ms, total_ms, created_at, user_id, status,
  * salvage, flash_model, pro_model}; absent values are null.  A run that its
- * client left is cancelled.  *next is set when there are more.  NULL on
- * ERR_SYSTEM, ERR_NOMEM. */
+ * client left is cancelled.  *next is set when there are more, which may be
+ * before the limit (READER_PAGE_BYTES).  NULL on ERR_SYSTEM, ERR_NOMEM. */
 json_t *reader_list(struct reader *reader, const struct reader_query *query,
                     struct reader_cursor *next,
                     struct err *err) ATTR_MUST_CHECK;

@@ -231,6 +231,40 @@ test_a_page_that_ends_exactly_has_no_next(void **state)
     assert_false(cursor.set);
 }
 
+/* Long answers: a third of a page each, and a bit. */
+static void
+test_a_page_of_long_texts_ends_early_and_says_where_to_go_on(void **state)
+{
+    static char answer[READER_PAGE_BYTES / 3 + 1];
+    const struct entry_content parts[] = {
+        { .part = ENTRY_PART_PRO, .bytes = answer, .len = sizeof(answer) },
+    };
+    struct reader_cursor cursor = { .set = false };
+    struct uuid run_ids[5];
+    json_t *page;
+
+    (void)state;
+    memset(answer, 'a', sizeof(answer));
+    for (size_t i = 0; i < ARRAY_LEN(run_ids); i++) {
+        run_ids[i] = accept_at("2026-01-01T00:00:00.000000Z");
+        fixture_write(
+            &fixture, ENTRY_FINISHED, &run_ids[i],
+            &(struct fixture_options){ .parts = parts, .part_count = 1 });
+    }
+    page = list(10, &cursor);
+    assert_int_equal(json_array_size(page), 3);
+    assert_id(json_array_get(page, 0), &run_ids[4]);
+    assert_id(json_array_get(page, 2), &run_ids[2]);
+    assert_true(cursor.set);
+    json_decref(page);
+    page = list(10, &cursor);
+    assert_int_equal(json_array_size(page), 2);
+    assert_id(json_array_get(page, 0), &run_ids[1]);
+    assert_id(json_array_get(page, 1), &run_ids[0]);
+    assert_false(cursor.set);
+    json_decref(page);
+}
+
 static void
 test_one_run_is_shown_with_entries_and_texts(void **state)
 {
@@ -534,6 +568,7 @@ test_a_database_that_was_away_is_read_again(void **state)
         TEST(test_open_and_orphaned_runs_are_listed), \
         TEST(test_pages_are_newest_first_and_neither_skip_nor_repeat), \
         TEST(test_a_page_that_ends_exactly_has_no_next), \
+        TEST(test_a_page_of_long_texts_ends_early_and_says_where_to_go_on), \
         TEST(test_one_run_is_shown_with_entries_and_texts), \
         TEST(test_a_run_that_was_left_is_cancelled_wherever_it_is_shown), \
         TEST(test_an_open_run_says_so), \
