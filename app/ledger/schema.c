@@ -25,6 +25,25 @@ read_version(struct lite *db, int64_t *version, struct err *err)
     return lite_exec_int(db, "PRAGMA user_version", version, err);
 }
 
+/* Somebody else's database may have any version, ours among them. */
+static int
+refuse_foreign(struct lite *db, struct err *err)
+{
+    int64_t is_foreign;
+
+    if (lite_exec_int(db,
+                      "SELECT count(*) > 0 AND "
+                      "sum(type = 'table' AND name = 'entry') = 0 "
+                      "FROM sqlite_schema",
+                      &is_foreign, err) == -1)
+        return -1;
+    if (is_foreign == 0)
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "the file is an SQLite database and no ledger of Tandem: "
+                   "it has tables, and no table entry");
+}
+
 static int
 is_empty(struct lite *db, bool *empty, struct err *err)
 {
@@ -42,7 +61,7 @@ schema_check(struct lite *db, struct err *err)
 {
     int64_t version;
 
-    if (read_version(db, &version, err) == -1)
+    if (refuse_foreign(db, err) == -1 || read_version(db, &version, err) == -1)
         return -1;
     if (version > SCHEMA_VERSION)
         return err_set(err, ERR_INVALID,
@@ -149,7 +168,8 @@ schema_create(struct lite *db, struct err *err)
 
     if (lite_begin(db, err) == -1)
         return -1;
-    if (read_version(db, &version, err) == -1 ||
+    if (refuse_foreign(db, err) == -1 ||
+        read_version(db, &version, err) == -1 ||
         is_empty(db, &empty, err) == -1)
         goto fail;
     if (version == 0 && empty && lite_exec(db, schema_sql, err) == -1)

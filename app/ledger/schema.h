@@ -14,7 +14,7 @@
 
 /* Creates everything in an empty database, and in one of an older version what
  * has come since; leaves one of our version alone.  ERR_INVALID with both
- * numbers for a newer one. */
+ * numbers for a newer one, and for a database that is somebody else's. */
 int schema_create(struct lite *db, struct err *err) ATTR_MUST_CHECK;
 
 /* ERR_INVALID unless the database has our version. */

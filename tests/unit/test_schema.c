@@ -84,6 +84,34 @@ test_an_upgrade_that_fails_leaves_the_old_version(void **state)
     lite_close(db);
 }
 
+/* Whatever its version says, it is neither upgraded nor called old. */
+static void
+test_a_database_of_somebody_else_is_said_to_be_no_ledger(void **state)
+{
+    static const char *const versions[] = {
+        "PRAGMA user_version = 0",
+        "PRAGMA user_version = 1",
+        "PRAGMA user_version = 99",
+    };
+    struct lite *db = lite_open_memory(NULL);
+
+    (void)state;
+    assert_int_equal(lite_exec(db, "CREATE TABLE bookmark (url TEXT)", NULL),
+                     0);
+    for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+        struct err checked = { 0 }, created = { 0 };
+
+        assert_int_equal(lite_exec(db, versions[i], NULL), 0);
+        assert_int_equal(schema_check(db, &checked), -1);
+        assert_int_equal(schema_create(db, &created), -1);
+        assert_int_equal(created.kind, ERR_INVALID);
+        assert_non_null(strstr(created.text, "no ledger"));
+        assert_string_equal(checked.text, created.text);
+        assert_int_equal(number(db, "SELECT count(*) FROM sqlite_schema"), 1);
+    }
+    lite_close(db);
+}
+
 static void
 test_the_number_in_the_program_is_that_of_the_tables(void **state)
 {
@@ -101,6 +129,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_version_1_becomes_what_a_new_ledger_is),
         cmocka_unit_test(test_an_upgrade_that_fails_leaves_the_old_version),
+        cmocka_unit_test(
+            test_a_database_of_somebody_else_is_said_to_be_no_ledger),
         cmocka_unit_test(test_the_number_in_the_program_is_that_of_the_tables),
     };
 
