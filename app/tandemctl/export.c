@@ -50,5 +50,8 @@ command_export(const struct command_options *options)
         result = export_write(source, &request, to_output, NULL, &err);
         source->ops->close(source);
     }
-    return result == 0 ? COMMAND_OK : command_source_failed(options, &err);
+    if (result == 0)
+        return COMMAND_OK;
+    return ferror(stdout) != 0 ? command_complain("%s", err.text)
+                               : command_source_failed(options, &err);
 }

@@ -63,10 +63,12 @@ print_key(const struct crypto_key *key, const char *name, struct err *err)
     buf_init(&text, NOTE_MAX_BYTES);
     if (crypto_ed25519_public(key, public, err) == 0 &&
         note_key_make(&verifier, name, public, err) == 0) {
-        if (note_key_append(&verifier, &text) == BUF_OK)
-            result = puts(text.bytes) == EOF ? -1 : 0;
-        else
+        if (note_key_append(&verifier, &text) != BUF_OK)
             err_set(err, ERR_NOMEM, "verifier key");
+        else if (puts(text.bytes) == EOF)
+            err_set_errno(err, ERR_SYSTEM, "cannot print the key");
+        else
+            result = 0;
     }
     buf_close(&text);
     return result;

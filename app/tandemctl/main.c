@@ -469,8 +469,10 @@ main(int argc, char **argv)
     };
     const enum command_exit code = run_line(&line, argc, argv);
 
-    /* A full disk or a closed pipe must not look like an answer. */
-    if (fflush(stdout) == EOF || ferror(stdout) != 0)
+    /* A full disk or a closed pipe must not look like an answer; what failed
+     * has said so itself. */
+    if ((fflush(stdout) == EOF || ferror(stdout) != 0) &&
+        code != COMMAND_FAILED)
         return (int)command_complain("cannot write the answer");
     return (int)code;
 }

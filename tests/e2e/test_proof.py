@@ -32,10 +32,12 @@ class Ledger:
                 contextlib.closing(sqlite3.connect(self.path)) as copy:
             db.backup(copy)
 
-    def run(self, *arguments, binary=False):
+    def run(self, *arguments, binary=False, through=(),
+            stdout=subprocess.PIPE):
         return subprocess.run(
-            [self.stack.build / "tandemctl", *map(str, arguments)],
-            capture_output=True, text=not binary, timeout=60, check=False,
+            [*through, self.stack.build / "tandemctl", *map(str, arguments)],
+            stdout=stdout, stderr=subprocess.PIPE, text=not binary,
+            timeout=60, check=False,
             env={**self.stack.tandem_environment(),
                  "STATE_DIR": str(self.folder)})
 
@@ -342,6 +344,22 @@ def test_jsonl_holds_everything_byte_for_byte_and_verifies(ledger, tmp_path):
     result = verify(ledger, "--offline", path, "--anchor", anchors)
     assert result.returncode == 0, result
     assert f"{len(stored)} entries" in result.stdout
+
+
+def test_a_full_disk_is_said_to_be_one_and_the_ledger_is_not_blamed(ledger):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        result = ledger.run("export", "--format", "jsonl", stdout=full)
+        assert result.returncode == 2
+        assert result.stderr == ("tandemctl: cannot write the export: "
+                                 "No space left on device\n")
+        if ledger.stack.is_sanitized():
+            return  # stdbuf preloads a library, which ASan does not have
+        path = ledger.folder / "printed.key"
+        result = ledger.run("key", "new", path, stdout=full,
+                            through=["stdbuf", "-o0"])
+        assert result.returncode == 2
+        assert result.stderr == ("tandemctl: cannot print the key: "
+                                 "No space left on device\n")
 
 
 @pytest.mark.parametrize("words, others, found", [
