@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -276,7 +277,8 @@ look_at_database_clock(struct doctor *doctor)
 /* ---- this host ----------------------------------------------------------- */
 
 static void
-look_at_disk(struct doctor *doctor, const char *what, const char *folder)
+look_at_disk(struct doctor *doctor, const char *what, const char *folder,
+             const char *danger)
 {
     const int64_t wanted = 2 * doctor->config->spool_reserve_bytes;
     struct statvfs disk;
@@ -290,12 +292,35 @@ look_at_disk(struct doctor *doctor, const char *what, const char *folder)
     left = (int64_t)(disk.f_bavail * disk.f_frsize);
     if (left < wanted)
         tell(doctor, WRONG, what,
-             "%" PRId64 " MB left under %s: queries are refused below %" PRId64
-             " MB (SPOOL_RESERVE_BYTES); make room",
-             left / MB, folder, doctor->config->spool_reserve_bytes / MB);
+             "%" PRId64 " MB left under %s, and SPOOL_RESERVE_BYTES is %" PRId64
+             " MB: %s; make room",
+             left / MB, folder, doctor->config->spool_reserve_bytes / MB,
+             danger);
     else
         tell(doctor, FINE, what, "%" PRId64 " MB left under %s", left / MB,
              folder);
+}
+
+static bool
+are_on_one_disk(const char *one, const char *other)
+{
+    struct stat first, second;
+
+    return stat(one, &first) == 0 && stat(other, &second) == 0 &&
+           first.st_dev == second.st_dev;
+}
+
+/* The reserve is kept where the spool is; the ledger may lie elsewhere. */
+static void
+look_at_disks(struct doctor *doctor, const char *spool)
+{
+    const char *state = doctor->config->state_dir;
+    const bool has_spool = access(spool, F_OK) == 0; /* made at first start */
+
+    look_at_disk(doctor, "disk", has_spool ? spool : state,
+                 "queries are refused below that");
+    if (has_spool && !are_on_one_disk(spool, state))
+        look_at_disk(doctor, "state disk", state, "the ledger needs room");
 }
 
 static void
@@ -369,11 +394,11 @@ look_at_host(struct doctor *doctor)
 {
     const char *spool = config_spool_path(doctor->config);
 
-    look_at_disk(doctor, "disk", doctor->config->state_dir);
     if (spool == NULL) {
         tell(doctor, WRONG, "spool", "not enough memory");
         return;
     }
+    look_at_disks(doctor, spool);
     look_at_spool(doctor, spool);
     look_at_confinement(doctor);
     look_at_service(doctor);

@@ -47,6 +47,8 @@ def test_a_service_in_order(stack):
      "FLASH_BASE_URL"),
     ({"SPOOL_RESERVE_BYTES": "500000000000",
       "SPOOL_MAX_BYTES": "1000000000000"}, "disk", "WRONG", "make room"),
+    ({"SPOOL_DIR": "/dev/shm"}, "disk", "ok", "under /dev/shm"),
+    ({"SPOOL_DIR": "/dev/shm"}, "state disk", "ok", "state"),
     ({"CONTROL_SOCKET": "/nonexistent/c.sock"}, "service", "note",
      "does not run"),
     ({"CONFINE_WORKERS": "false"}, "confinement", "note", "taken over"),
