@@ -110,8 +110,9 @@ digits(const char *text, size_t len)
     return value;
 }
 
-int
-columns_parse_time(const char *text, size_t len, int64_t *unix_us)
+/* "2026-01-31T23:59:59.123456Z" exactly.  0 or -1. */
+static int
+parse_time(const char *text, size_t len, int64_t *unix_us)
 {
     struct tm read, tm;
     time_t seconds;
@@ -168,7 +169,7 @@ read_text(struct columns *columns, struct canon *in, enum form form,
         return fail(err, member, "a text");
     if (form == FORM_TIME) {
         value->type = COLUMN_INT;
-        if (columns_parse_time(text.bytes, text.len, &value->number) == -1)
+        if (parse_time(text.bytes, text.len, &value->number) == -1)
             return fail(err, member, "a time in UTC with microseconds");
         return 0;
     }

@@ -96,8 +96,4 @@ const char *column_name(enum column column);
 int columns_read(struct columns *columns, const char *body, size_t len,
                  struct err *err) ATTR_MUST_CHECK;
 
-/* "2026-01-31T23:59:59.123456Z" exactly.  0 or -1. */
-int columns_parse_time(const char *text, size_t len,
-                       int64_t *unix_us) ATTR_MUST_CHECK;
-
 #endif

@@ -108,9 +108,8 @@ desk_open_run(struct desk *desk, struct link *link, const struct uuid *run_id)
 }
 
 void
-desk_link_gone(struct desk *desk, struct link *link)
+desk_link_gone(struct link *link)
 {
-    (void)desk;
     if (link->run != NULL)
         claim_release(link->run);
 }

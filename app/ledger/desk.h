@@ -5,7 +5,7 @@
  *     desk_record(desk, link, &frame, &err)  into the batch, answered at once,
  *                                            or to be brought again later
  *     desk_open_run(desk, link, &run)    a connection claims a run
- *     desk_link_gone(desk, link)         its run is unclaimed now
+ *     desk_link_gone(link)               its run is unclaimed now
  *     desk_check_runs(desk)              every DESK_CHECK_MS: orphans?
  *     desk_catch_up(desk)                what the database knows of before
  *     desk_flush(desk)                   writes the batch, answers everybody
@@ -115,7 +115,7 @@ enum desk_decision desk_record(struct desk *desk, struct link *link,
                                struct err *err) ATTR_MUST_CHECK;
 void desk_open_run(struct desk *desk, struct link *link,
                    const struct uuid *run_id);
-void desk_link_gone(struct desk *desk, struct link *link);
+void desk_link_gone(struct link *link);
 
 /* The batch waits for desk_flush() to be called again. */
 bool desk_is_holding(const struct desk *desk);

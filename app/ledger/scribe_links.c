@@ -55,7 +55,7 @@ scribe_close_link(struct scribe *scribe, struct link *link)
     struct link *last = scribe->links[--scribe->link_count];
 
     scribe_set_pending(scribe, link, false);
-    desk_link_gone(&scribe->desk, link);
+    desk_link_gone(link);
     last->place = link->place;
     scribe->links[last->place] = last;
     link_free(link); /* closing the descriptor ends epoll's watch */

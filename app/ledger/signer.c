@@ -89,12 +89,6 @@ signer_free(struct signer *signer)
     free(signer);
 }
 
-const struct note_key *
-signer_key(const struct signer *signer)
-{
-    return &signer->key;
-}
-
 /* ---- when -------------------------------------------------------------- */
 
 int64_t

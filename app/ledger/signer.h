@@ -69,7 +69,4 @@ void signer_sign(struct signer *signer, const struct uuid *log_id,
 bool signer_sign_ended(struct signer *signer, const struct uuid *log_id,
                        const struct merkle *tree) ATTR_MUST_CHECK;
 
-/* The key that checks what is signed here. */
-const struct note_key *signer_key(const struct signer *signer);
-
 #endif

@@ -75,10 +75,10 @@ command_complain_run_id(const char *text)
                             text);
 }
 
-enum command_exit
-command_ledger_failed(const char *ledger, const struct err *err)
+static enum command_exit
+file_failed(const char *path, const struct err *err)
 {
-    command_complain("cannot read the ledger %s: %s", ledger, err->text);
+    command_complain("cannot read the ledger %s: %s", path, err->text);
     if (err->kind == ERR_SYSTEM)
         fputs("Run it as root or as the user that tandemd runs as; SQLite "
               "needs to write next to\nthe file even to read it.\n",
@@ -95,7 +95,7 @@ command_read_failed(const struct command_options *options,
                     const struct err *err)
 {
     if (options->url[0] == '\0')
-        return command_ledger_failed(options->ledger, err);
+        return file_failed(options->ledger, err);
     command_complain("cannot read the ledger in %s: %s", options->ledger,
                      err->text);
     fputs("DATABASE_READER_URL, else DATABASE_URL, says where it is; --ledger "

@@ -86,10 +86,6 @@ enum command_exit command_complain(const char *fmt, ...) ATTR_PRINTF(1, 2);
 enum command_exit command_complain_run_id(const char *text);
 
 /* Says why the ledger could not be read and what may help. */
-enum command_exit command_ledger_failed(const char *ledger,
-                                        const struct err *err);
-
-/* The same for a ledger that may be in PostgreSQL. */
 enum command_exit command_read_failed(const struct command_options *options,
                                       const struct err *err);
 
