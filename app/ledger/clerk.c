@@ -213,7 +213,7 @@ take_answer(struct clerk *clerk, const struct frame *frame)
     }
     buf_consume(&clerk->in, frame->whole_len);
     if (clerk->state != CLERK_WAITING || answer.kind != clerk->kind ||
-        memcmp(&answer.run_id, &clerk->run_id, sizeof(answer.run_id)) != 0)
+        !uuid_equals(&answer.run_id, &clerk->run_id))
         return;
     if (frame->type == FRAME_RECEIPT) {
         take_receipt(clerk, &answer.receipt);

@@ -198,7 +198,7 @@ bool
 desk_batch_has_run(const struct desk *desk, const struct uuid *run_id)
 {
     for (size_t i = 0; i < desk->item_count; i++)
-        if (memcmp(&desk->items[i].from.run_id, run_id, sizeof(*run_id)) == 0)
+        if (uuid_equals(&desk->items[i].from.run_id, run_id))
             return true;
     return false;
 }
@@ -366,8 +366,7 @@ decide_finished(struct desk *desk, struct link *link, const struct frame *frame,
 static bool
 has_finished_here(const struct link *link, const struct frame_record *record)
 {
-    return memcmp(&link->finished_run, &record->run_id,
-                  sizeof(record->run_id)) == 0;
+    return uuid_equals(&link->finished_run, &record->run_id);
 }
 
 static enum desk_decision

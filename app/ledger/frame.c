@@ -133,7 +133,6 @@ int
 frame_read_record(const struct frame *frame, struct frame_record *record,
                   struct err *err)
 {
-    static const struct uuid none = { { 0 } };
     struct cursor cursor = cursor_of(frame);
     const uint64_t kind = take_uint(&cursor, 1);
     uint64_t part_count;
@@ -150,7 +149,7 @@ frame_read_record(const struct frame *frame, struct frame_record *record,
         kind != ENTRY_LEFT && kind != ENTRY_ADMIN)
         return err_set(err, ERR_INVALID,
                        "record frame is of no kind that a worker writes");
-    if (memcmp(&record->run_id, &none, sizeof(none)) == 0)
+    if (uuid_is_nil(&record->run_id))
         return err_set(err, ERR_INVALID,
                        "record frame is about the log, which is the scribe's");
     if (part_count > ENTRY_MAX_PARTS ||

@@ -226,8 +226,7 @@ logbook_guard_name(struct logbook *book)
     book->guard_mono_ms = now_mono_ms + GUARD_MS;
     if (vault_newest_log(book->vault, &book->log_id, &newest, NULL) !=
             STORE_FOUND ||
-        !is_strange(book, &newest) ||
-        memcmp(&newest, &book->stranger, sizeof(newest)) == 0)
+        !is_strange(book, &newest) || uuid_equals(&newest, &book->stranger))
         return;
     book->stranger = newest;
     uuid_format(&newest, text);

@@ -122,7 +122,7 @@ read_pieces(struct making *making, struct err *err)
 static bool
 is_in(const struct piece *piece, const struct uuid *log_id)
 {
-    return memcmp(&piece->log_id, log_id, sizeof(*log_id)) == 0;
+    return uuid_equals(&piece->log_id, log_id);
 }
 
 static enum proof_result
@@ -146,7 +146,7 @@ read_checkpoint(struct making *making, const struct uuid *log_id,
         buf_append(&making->note, row.at[2].bytes, row.at[2].len) != BUF_OK ||
         note_split(&note, making->note.bytes, making->note.len, NULL) == -1 ||
         checkpoint_parse(&making->checkpoint, &note, NULL) == -1 ||
-        memcmp(&making->checkpoint.log_id, log_id, sizeof(*log_id)) != 0)
+        !uuid_equals(&making->checkpoint.log_id, log_id))
         return damaged("the last checkpoint of the log is damaged", err);
     return PROOF_MADE;
 }

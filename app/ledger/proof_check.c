@@ -176,8 +176,7 @@ check_anchors(struct checking *checking, int64_t size, const uint8_t *root)
         const struct verify_anchor *anchor = &checking->rules->anchors[i];
 
         if (anchor->size != size ||
-            memcmp(&anchor->log_id, &checking->checkpoint.log_id,
-                   sizeof(anchor->log_id)) != 0)
+            !uuid_equals(&anchor->log_id, &checking->checkpoint.log_id))
             continue;
         checking->compared_count++;
         if (memcmp(anchor->root, root, ENTRY_HASH_LEN) == 0)

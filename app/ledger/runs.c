@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define BUCKET_COUNT 4096 /* a power of two */
 
@@ -52,7 +51,7 @@ runs_find(struct runs *runs, const struct uuid *id)
 {
     struct run *run = *bucket_of(runs, id);
 
-    while (run != NULL && memcmp(&run->id, id, sizeof(*id)) != 0)
+    while (run != NULL && !uuid_equals(&run->id, id))
         run = run->next;
     return run;
 }

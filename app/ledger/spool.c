@@ -65,9 +65,7 @@ note_number(struct spool *spool, uint64_t number)
 static bool
 is_about_a_run(const struct seal *entry)
 {
-    static const struct uuid none = { { 0 } };
-
-    return memcmp(&entry->run_id, &none, sizeof(none)) != 0;
+    return !uuid_is_nil(&entry->run_id);
 }
 
 static int

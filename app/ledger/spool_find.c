@@ -2,7 +2,6 @@
 #include "ledger/spool_inner.h"
 
 #include <limits.h>
-#include <string.h>
 
 enum store_answer
 spool_find(const struct spool *spool, const struct uuid *run_id,
@@ -25,7 +24,7 @@ copy_body(const struct spool_file *file, const struct spool_item *item,
         const struct seal *entry = file->entries[i];
 
         if (entry->kind != item->kind ||
-            memcmp(&entry->run_id, &item->run_id, sizeof(item->run_id)) != 0)
+            !uuid_equals(&entry->run_id, &item->run_id))
             continue;
         if (buf_append(body, entry->body.bytes, entry->body.len) == BUF_OK)
             return STORE_FOUND;

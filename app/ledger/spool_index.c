@@ -2,7 +2,6 @@
 #include "ledger/spool_index.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define BUCKET_COUNT 65536 /* a power of two */
 
@@ -46,8 +45,8 @@ bucket_of(const struct uuid *run_id)
 static struct spool_item **
 seek(struct spool_item **at, const struct uuid *run_id, enum entry_kind kind)
 {
-    while (*at != NULL && ((*at)->kind != kind || memcmp(&(*at)->run_id, run_id,
-                                                         sizeof(*run_id)) != 0))
+    while (*at != NULL &&
+           ((*at)->kind != kind || !uuid_equals(&(*at)->run_id, run_id)))
         at = &(*at)->next;
     return at;
 }

@@ -106,7 +106,7 @@ columns_agree(const struct checkpoint *checkpoint, const struct source_row *row,
     struct uuid id;
 
     return log_id != NULL && uuid_parse(log_id, &id) == 0 &&
-           memcmp(&id, &checkpoint->log_id, sizeof(id)) == 0 &&
+           uuid_equals(&id, &checkpoint->log_id) &&
            row->at[1].type == SOURCE_INT &&
            row->at[1].number == checkpoint->size &&
            row->at[2].type == SOURCE_BYTES &&

@@ -291,8 +291,7 @@ check_marks(struct reading *reading, const struct row *row, struct err *err)
         const struct verify_mark *mark = &verify->marks[reading->next_mark];
 
         if (mark->size > reading->tree.size ||
-            memcmp(&mark->log_id, &reading->log.head.log_id,
-                   sizeof(mark->log_id)) != 0)
+            !uuid_equals(&mark->log_id, &reading->log.head.log_id))
             break;
         if (mark->size < reading->tree.size)
             continue; /* of size 0 */

@@ -56,3 +56,17 @@ uuid_parse(const char *text, struct uuid *uuid)
     hex[len] = '\0';
     return str_from_hex(hex, uuid->bytes, sizeof(uuid->bytes));
 }
+
+bool
+uuid_equals(const struct uuid *one, const struct uuid *other)
+{
+    return memcmp(one, other, sizeof(*one)) == 0;
+}
+
+bool
+uuid_is_nil(const struct uuid *uuid)
+{
+    static const struct uuid nil = { { 0 } };
+
+    return uuid_equals(uuid, &nil);
+}

@@ -4,6 +4,7 @@
 #ifndef BASE_UUID_H
 #define BASE_UUID_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -23,5 +24,10 @@ void uuid_format(const struct uuid *uuid, char text[UUID_TEXT_LEN]);
 
 /* The canonical 36-character form of any version, either case. */
 int uuid_parse(const char *text, struct uuid *uuid) ATTR_MUST_CHECK;
+
+bool uuid_equals(const struct uuid *one, const struct uuid *other);
+
+/* All zero: nobody's. */
+bool uuid_is_nil(const struct uuid *uuid);
 
 #endif

@@ -255,10 +255,9 @@ tell(const struct crew *crew, enum log_level level, const char *event,
      const struct crew_loss *about, const char *what)
 {
     const struct board_view *view = &about->view;
-    const struct uuid none = { { 0 } };
     char job[UUID_TEXT_LEN] = "none";
 
-    if (memcmp(&view->job, &none, sizeof(none)) != 0) {
+    if (!uuid_is_nil(&view->job)) {
         uuid_format(&view->job, job);
         log_set_run(job);
     }

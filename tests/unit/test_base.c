@@ -461,6 +461,23 @@ test_uuid_text_goes_there_and_back(void **state)
         assert_int_equal(uuid_parse(bad[i], &uuid), -1);
 }
 
+static void
+test_a_uuid_is_another_when_any_byte_is(void **state)
+{
+    const struct uuid nil = { { 0 } };
+
+    (void)state;
+    assert_true(uuid_is_nil(&nil));
+    assert_true(uuid_equals(&nil, &nil));
+    for (size_t i = 0; i < sizeof(nil.bytes); i++) {
+        struct uuid other = nil;
+
+        other.bytes[i] = 1;
+        assert_false(uuid_is_nil(&other));
+        assert_false(uuid_equals(&other, &nil));
+    }
+}
+
 int
 main(void)
 {
@@ -491,6 +508,7 @@ main(void)
         cmocka_unit_test(test_secrets_are_equal_only_when_every_byte_is),
         cmocka_unit_test(test_a_new_uuid_is_version_7_and_sorts_by_time),
         cmocka_unit_test(test_uuid_text_goes_there_and_back),
+        cmocka_unit_test(test_a_uuid_is_another_when_any_byte_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
