@@ -86,6 +86,13 @@ column_name(enum column column)
     return table[column].name;
 }
 
+bool
+column_is(const struct column_value *value, const char *text)
+{
+    return value->type == COLUMN_TEXT && value->len == strlen(text) &&
+           memcmp(value->text, text, value->len) == 0;
+}
+
 /* ---- times ------------------------------------------------------------- */
 
 static bool

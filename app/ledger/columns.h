@@ -91,6 +91,9 @@ struct columns {
 
 const char *column_name(enum column column);
 
+/* It is this text. */
+bool column_is(const struct column_value *value, const char *text);
+
 /* -1 on ERR_INVALID: not canonical, a member of another type than its column,
  * or a log entry without its members. */
 int columns_read(struct columns *columns, const char *body, size_t len,

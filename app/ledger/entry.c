@@ -2,6 +2,7 @@
 #include "ledger/entry.h"
 
 #include <assert.h>
+#include <string.h>
 
 const char *
 entry_kind_name(enum entry_kind kind)
@@ -31,4 +32,18 @@ entry_part_name(enum entry_part part)
 
     assert((unsigned)part < ENTRY_PART_COUNT);
     return names[part];
+}
+
+int
+entry_part_parse(const char *name, size_t len, enum entry_part *part)
+{
+    for (int i = 0; i < ENTRY_PART_COUNT; i++) {
+        const char *known = entry_part_name((enum entry_part)i);
+
+        if (strlen(known) == len && memcmp(known, name, len) == 0) {
+            *part = (enum entry_part)i;
+            return 0;
+        }
+    }
+    return -1;
 }

@@ -22,6 +22,7 @@
 
 #include <jansson.h>
 
+#include "base/attr.h"
 #include "base/uuid.h"
 
 #define ENTRY_FORMAT       1 /* v */
@@ -54,6 +55,10 @@ enum entry_part {
 
 const char *entry_kind_name(enum entry_kind kind);
 const char *entry_part_name(enum entry_part part);
+
+/* The part of that name, which need not end in a NUL.  -1: there is none. */
+int entry_part_parse(const char *name, size_t len,
+                     enum entry_part *part) ATTR_MUST_CHECK;
 
 /* A piece of personal text on its way to the content table.  Clean UTF-8
  * (utf8_is_clean()); borrowed by whoever is handed it. */

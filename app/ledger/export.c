@@ -210,21 +210,6 @@ damaged(const struct writing *writing, struct err *err)
                    writing->row.at[COLUMN_IDX].number);
 }
 
-static int
-part_of_name(const struct column_part *named, enum entry_part *part)
-{
-    for (int i = 0; i < ENTRY_PART_COUNT; i++) {
-        const char *name = entry_part_name((enum entry_part)i);
-
-        if (strlen(name) == named->name_len &&
-            memcmp(name, named->name, named->name_len) == 0) {
-            *part = (enum entry_part)i;
-            return 0;
-        }
-    }
-    return -1;
-}
-
 /* Where a text lies in the buffer while that may still move. */
 struct span {
     size_t at;
@@ -249,7 +234,7 @@ take_text(struct writing *writing, const struct column_part *named,
     case SOURCE_ROW:
         break;
     }
-    if (part_of_name(named, &content->part) == -1 ||
+    if (entry_part_parse(named->name, named->name_len, &content->part) == -1 ||
         text.salt.type != SOURCE_BYTES || text.salt.len != ENTRY_SALT_LEN ||
         text.body.type != SOURCE_TEXT)
         return damaged(writing, err);

@@ -77,17 +77,6 @@ find_commitment(const struct columns *columns, const char *name)
 }
 
 static int
-part_of_name(const char *name, enum entry_part *part)
-{
-    for (int i = 0; name != NULL && i < ENTRY_PART_COUNT; i++)
-        if (strcmp(name, entry_part_name((enum entry_part)i)) == 0) {
-            *part = (enum entry_part)i;
-            return 0;
-        }
-    return -1;
-}
-
-static int
 check_commitment(const struct line *line, const struct entry_content *content,
                  const uint8_t salt[ENTRY_SALT_LEN], struct err *err)
 {
@@ -116,8 +105,10 @@ read_part(struct line *line, const json_t *object, struct err *err)
     uint8_t *salt = seal->salts[seal->part_count];
     const json_t *body = json_object_get(object, "body");
     const char *hex = json_get_string(object, "salt");
+    const char *name = json_get_string(object, "part");
 
-    if (part_of_name(json_get_string(object, "part"), &content->part) == -1 ||
+    if (name == NULL ||
+        entry_part_parse(name, strlen(name), &content->part) == -1 ||
         hex == NULL || str_from_hex(hex, salt, ENTRY_SALT_LEN) == -1 ||
         !json_is_string(body))
         return err_set(err, ERR_INVALID,

@@ -108,13 +108,6 @@ check_note(struct checking *checking, const json_t *log, struct err *err)
 
 /* ---- entries ----------------------------------------------------------- */
 
-static bool
-text_is(const struct column_value *value, const char *text)
-{
-    return value->type == COLUMN_TEXT && value->len == strlen(text) &&
-           memcmp(value->text, text, value->len) == 0;
-}
-
 /* Why the body is not of this run and place; NULL when it is. */
 static const char *
 what_is_wrong(struct checking *checking, const json_t *body, int64_t idx)
@@ -124,9 +117,9 @@ what_is_wrong(struct checking *checking, const json_t *body, int64_t idx)
     if (columns_read(&checking->columns, json_string_value(body),
                      json_string_length(body), NULL) == -1)
         return "its body is not an entry's";
-    if (!text_is(&at[COLUMN_RUN_ID], checking->run_id))
+    if (!column_is(&at[COLUMN_RUN_ID], checking->run_id))
         return "its body is of another run";
-    if (!text_is(&at[COLUMN_LOG_ID], checking->log_id))
+    if (!column_is(&at[COLUMN_LOG_ID], checking->log_id))
         return "its body is of another log";
     if (at[COLUMN_IDX].type != COLUMN_INT || at[COLUMN_IDX].number != idx)
         return "its body has another index";

@@ -167,12 +167,9 @@ out:
 static int
 check_left(const struct seal *seal, struct err *err)
 {
-    const struct column_value *status = &seal->columns.at[COLUMN_STATUS];
-
     if (seal->part_count > 0)
         return err_set(err, ERR_INVALID, "a left entry has no texts");
-    if (status->type != COLUMN_TEXT || status->len != strlen(LEFT_STATUS) ||
-        memcmp(status->text, LEFT_STATUS, status->len) != 0)
+    if (!column_is(&seal->columns.at[COLUMN_STATUS], LEFT_STATUS))
         return err_set(err, ERR_INVALID,
                        "the status of a left entry is not " LEFT_STATUS);
     return 0;
@@ -232,15 +229,11 @@ static int
 restore_kind(const struct column_value *value, enum entry_kind *kind,
              struct err *err)
 {
-    for (int i = 0; i < ENTRY_KIND_COUNT; i++) {
-        const char *name = entry_kind_name((enum entry_kind)i);
-
-        if (value->type != COLUMN_TEXT || value->len != strlen(name) ||
-            memcmp(value->text, name, value->len) != 0)
-            continue;
-        *kind = (enum entry_kind)i;
-        return 0;
-    }
+    for (int i = 0; i < ENTRY_KIND_COUNT; i++)
+        if (column_is(value, entry_kind_name((enum entry_kind)i))) {
+            *kind = (enum entry_kind)i;
+            return 0;
+        }
     return err_set(err, ERR_INVALID, "the body is of no kind we know");
 }
 

@@ -44,17 +44,10 @@ struct row {
                   __VA_ARGS__)
 
 static bool
-text_is(const struct column_value *value, const char *text)
-{
-    return value->type == COLUMN_TEXT && value->len == strlen(text) &&
-           memcmp(value->text, text, value->len) == 0;
-}
-
-static bool
 is_kind(const struct row *row, enum entry_kind kind)
 {
     return row->readable &&
-           text_is(&row->columns.at[COLUMN_KIND], entry_kind_name(kind));
+           column_is(&row->columns.at[COLUMN_KIND], entry_kind_name(kind));
 }
 
 /* ---- columns ----------------------------------------------------------- */
