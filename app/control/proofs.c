@@ -5,20 +5,15 @@
 
 #include "ledger/source.h"
 
-static struct source *
-open_source(const struct control_config *config, struct err *err)
-{
-    const char *url = config_reader_url(config->config);
-
-    if (url[0] == '\0')
-        return source_lite_open(config->ledger_path, err);
-    return source_pg_open(url, "tandem control", err);
-}
-
 enum proof_result
 proofs_run(const struct control_config *config, const char *run_id, size_t len,
            int64_t deadline_mono_ms, struct buf *out, struct err *err)
 {
+    const struct source_place place = {
+        .path = config->ledger_path,
+        .url = config_reader_url(config->config),
+        .application = "tandem control",
+    };
     struct proof_request request = { .deadline_mono_ms = deadline_mono_ms };
     enum proof_result result;
     char text[UUID_TEXT_LEN];
@@ -30,7 +25,7 @@ proofs_run(const struct control_config *config, const char *run_id, size_t len,
     text[len] = '\0';
     if (uuid_parse(text, &request.run_id) == -1)
         return PROOF_NO_RUN;
-    source = open_source(config, err);
+    source = source_open(&place, err);
     if (source == NULL)
         return PROOF_FAILED;
     result = proof_make(source, &request, out, err);

@@ -1,7 +1,7 @@
 /*
  * source - rows of a ledger to verify, prove or export, wherever they are kept.
  *
- *     source = source_lite_open(path, &err);           or another kind
+ *     source = source_open(&place, &err);              or an export
  *     source->ops->begin(source, &plan, &err);         what will be read
  *     while ((step = source->ops->next(source, SOURCE_ENTRIES, &row, &err)) ==
  *            SOURCE_ROW)
@@ -138,6 +138,17 @@ struct source {
     bool without_texts;   /* none is there */
     const char *run_list; /* the table of SOURCE_LISTED; NULL: none */
 };
+
+/* Where the ledger is; borrowed by source_open(). */
+struct source_place {
+    const char *path;        /* of the SQLite ledger */
+    const char *url;         /* of PostgreSQL, which is read when not "" */
+    const char *application; /* as the database lists us */
+};
+
+/* The source of that place; see the two below. */
+struct source *source_open(const struct source_place *place,
+                           struct err *err) ATTR_MUST_CHECK;
 
 /* The SQLite ledger.  ERR_INVALID when there is none or its version is
  * another. */

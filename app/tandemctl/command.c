@@ -121,9 +121,10 @@ command_open_source(const struct command_options *options, struct err *err)
 {
     if (options->export_file != NULL)
         return source_export_open(options->export_file, err);
-    if (options->url[0] == '\0')
-        return source_lite_open(options->ledger, err);
-    return source_pg_open(options->url, "tandemctl", err);
+    return source_open(&(struct source_place){ .path = options->ledger,
+                                               .url = options->url,
+                                               .application = "tandemctl" },
+                       err);
 }
 
 enum command_exit
