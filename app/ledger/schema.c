@@ -77,30 +77,9 @@ schema_check(struct lite *db, struct err *err)
     return 0;
 }
 
-/* ---- older versions ---------------------------------------------------- */
+/* ---- objects ----------------------------------------------------------- */
 
-/* So far every version only added tables and changed what can be made anew. */
-static int
-replace_object(struct lite *db, struct lite_stmt *wanted, struct err *err)
-{
-    const char *type = lite_text(wanted, 0, NULL);
-    const char *sql = lite_text(wanted, 2, NULL);
-    struct buf drop;
-    int result = -1;
-
-    buf_init(&drop, MAX_DROP_BYTES);
-    if (strcmp(type, "table") == 0)
-        result = 0; /* one that is there already is refused below */
-    else if (buf_printf(&drop, "DROP %s IF EXISTS %s", type,
-                        lite_text(wanted, 1, NULL)) == BUF_OK)
-        result = lite_exec(db, drop.bytes, err);
-    else
-        err_set(err, ERR_NOMEM, "upgrade of the ledger");
-    buf_close(&drop);
-    return result == 0 ? lite_exec(db, sql, err) : -1;
-}
-
-/* 1 when db has the object just so, 0, or -1. */
+/* 1 when the database has the object just so, 0, or -1. */
 static int
 has_object(struct lite_stmt *lookup, struct lite_stmt *wanted, struct err *err)
 {
@@ -117,33 +96,63 @@ has_object(struct lite_stmt *lookup, struct lite_stmt *wanted, struct err *err)
     return step == LITE_FAILED ? -1 : step == LITE_ROW;
 }
 
-/* Makes whatever db has not, or has otherwise, as the model has it. */
-static int
-bring_up_to_date(struct lite *db, struct lite *model, struct err *err)
+int
+schema_compare(struct lite *one, struct lite *other,
+               int (*differs)(void *arg, const struct schema_object *object,
+                              struct err *err),
+               void *arg, struct err *err)
 {
-    struct lite_stmt *wanted = lite_prepare(
-        model,
-        "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL "
-        "ORDER BY CASE type WHEN 'table' THEN 0 ELSE 1 END, name",
-        err);
+    struct lite_stmt *objects =
+        lite_prepare(one,
+                     "SELECT type, name, sql FROM sqlite_schema "
+                     "WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+                     "ORDER BY CASE type WHEN 'table' THEN 0 ELSE 1 END, name",
+                     err);
     struct lite_stmt *lookup = lite_prepare(
-        db,
+        other,
         "SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? AND sql = ?",
         err);
     enum lite_step step = LITE_FAILED;
-    int has = -1;
 
-    while (wanted != NULL && lookup != NULL &&
-           (step = lite_step(wanted, err)) == LITE_ROW) {
-        has = has_object(lookup, wanted, err);
-        if (has == -1 || (has == 0 && replace_object(db, wanted, err) == -1)) {
+    while (objects != NULL && lookup != NULL &&
+           (step = lite_step(objects, err)) == LITE_ROW) {
+        const int has = has_object(lookup, objects, err);
+        const struct schema_object object = {
+            .type = lite_text(objects, 0, NULL),
+            .name = lite_text(objects, 1, NULL),
+            .sql = lite_text(objects, 2, NULL),
+        };
+
+        if (has == -1 || (has == 0 && differs(arg, &object, err) == -1)) {
             step = LITE_FAILED;
             break;
         }
     }
-    lite_finalize(wanted);
+    lite_finalize(objects);
     lite_finalize(lookup);
     return step == LITE_DONE ? 0 : -1;
+}
+
+/* ---- older versions ---------------------------------------------------- */
+
+/* So far every version only added tables and changed what can be made anew. */
+static int
+replace_object(void *arg, const struct schema_object *wanted, struct err *err)
+{
+    struct lite *db = arg;
+    struct buf drop;
+    int result = -1;
+
+    buf_init(&drop, MAX_DROP_BYTES);
+    if (strcmp(wanted->type, "table") == 0)
+        result = 0; /* one that is there already is refused below */
+    else if (buf_printf(&drop, "DROP %s IF EXISTS %s", wanted->type,
+                        wanted->name) == BUF_OK)
+        result = lite_exec(db, drop.bytes, err);
+    else
+        err_set(err, ERR_NOMEM, "upgrade of the ledger");
+    buf_close(&drop);
+    return result == 0 ? lite_exec(db, wanted->sql, err) : -1;
 }
 
 static int
@@ -152,7 +161,8 @@ upgrade(struct lite *db, struct err *err)
     struct lite *model = schema_model(err);
     int result = -1;
 
-    if (model != NULL && bring_up_to_date(db, model, err) == 0)
+    if (model != NULL &&
+        schema_compare(model, db, replace_object, db, err) == 0)
         result = lite_exec(db, SET_VERSION, err);
     lite_close(model);
     return result;

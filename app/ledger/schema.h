@@ -20,6 +20,20 @@ int schema_create(struct lite *db, struct err *err) ATTR_MUST_CHECK;
 /* ERR_INVALID unless the database has our version. */
 int schema_check(struct lite *db, struct err *err) ATTR_MUST_CHECK;
 
+/* A table, an index or a trigger; borrowed for the call. */
+struct schema_object {
+    const char *type;
+    const char *name;
+    const char *sql;
+};
+
+/* Calls differs() for every object of one database that the other has not, or
+ * has otherwise; tables come first.  -1 when that says so. */
+int schema_compare(struct lite *one, struct lite *other,
+                   int (*differs)(void *arg, const struct schema_object *object,
+                                  struct err *err),
+                   void *arg, struct err *err) ATTR_MUST_CHECK;
+
 /* An empty database in memory with the schema as it should be. */
 struct lite *schema_model(struct err *err) ATTR_MUST_CHECK;
 

@@ -48,55 +48,33 @@ check_integrity(const struct looking *looking, struct err *err)
     return step == LITE_DONE ? 0 : -1;
 }
 
-/* Reports every object of one database that the other has not, or has
- * otherwise. */
 static int
-compare_schemas(const struct looking *looking, struct lite *one,
-                struct lite *other, const char *what, struct err *err)
+on_lacking(void *arg, const struct schema_object *object, struct err *err)
 {
-    struct lite_stmt *objects =
-        lite_prepare(one,
-                     "SELECT type, name, sql FROM sqlite_schema "
-                     "WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
-                     err);
-    struct lite_stmt *same = lite_prepare(
-        other,
-        "SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? AND sql = ?",
-        err);
-    enum lite_step step = LITE_FAILED;
-
-    while (objects != NULL && same != NULL &&
-           (step = lite_step(objects, err)) == LITE_ROW) {
-        for (int i = 0; i < 3; i++) {
-            size_t len;
-            const char *text = lite_text(objects, i, &len);
-
-            lite_bind_text(same, i + 1, text, len);
-        }
-        step = lite_step(same, err);
-        lite_reset(same);
-        if (step == LITE_FAILED)
-            break;
-        if (step == LITE_DONE)
-            tell(looking, "schema", "%s %s %s", lite_text(objects, 0, NULL),
-                 lite_text(objects, 1, NULL), what);
-    }
-    lite_finalize(objects);
-    lite_finalize(same);
-    return step == LITE_DONE ? 0 : -1;
+    (void)err;
+    tell(arg, "schema", "%s %s is missing or was changed", object->type,
+         object->name);
+    return 0;
 }
 
 static int
-check_schema(const struct looking *looking, struct err *err)
+on_foreign(void *arg, const struct schema_object *object, struct err *err)
+{
+    (void)err;
+    tell(arg, "schema", "%s %s is not part of the ledger or was changed",
+         object->type, object->name);
+    return 0;
+}
+
+static int
+check_schema(struct looking *looking, struct err *err)
 {
     struct lite *model = schema_model(err);
     int result = -1;
 
     if (model != NULL &&
-        compare_schemas(looking, model, looking->db,
-                        "is missing or was changed", err) == 0 &&
-        compare_schemas(looking, looking->db, model,
-                        "is not part of the ledger or was changed", err) == 0)
+        schema_compare(model, looking->db, on_lacking, looking, err) == 0 &&
+        schema_compare(looking->db, model, on_foreign, looking, err) == 0)
         result = 0;
     lite_close(model);
     return result;
@@ -108,7 +86,7 @@ source_lite_check(struct source *source,
                                  const char *text),
                   void *arg, struct err *err)
 {
-    const struct looking looking = {
+    struct looking looking = {
         .db = ((struct source_lite *)source)->db,
         .report = report,
         .arg = arg,
