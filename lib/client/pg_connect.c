@@ -200,7 +200,8 @@ drive(PGconn *conn, int64_t deadline_mono_ms)
     while (wanted == PGRES_POLLING_WRITING || wanted == PGRES_POLLING_READING) {
         const short events = wanted == PGRES_POLLING_WRITING ? POLLOUT : POLLIN;
 
-        if (pg_poll(PQsocket(conn), events, deadline_mono_ms) == 0)
+        if (clock_left_ms(deadline_mono_ms) == 0 || /* however much arrives */
+            pg_poll(PQsocket(conn), events, deadline_mono_ms) == 0)
             return 0;
         wanted = PQconnectPoll(conn); /* the socket may be another now */
     }

@@ -469,22 +469,19 @@ a_server_that_falls_silent_costs_the_deadline_and_the_connection(void **state)
     assert_false(pg_is_connected(pg));
 }
 
-/* Lets one client in and then sends notices without an end. */
-static pid_t
-start_talker(int listen_fd)
+/* Believes one client who he is, lets him in or not, and sends notices without
+ * an end. */
+static _Noreturn void
+talk(int listen_fd, bool lets_in)
 {
     static const char welcome[] = "R\0\0\0\010\0\0\0\0Z\0\0\0\005I";
     static const char notice[] = "N\0\0\0\005\0";
-    const pid_t pid = fork();
+    const size_t welcome_len = lets_in ? sizeof(welcome) - 1 : 9;
     char bytes[6 * 8192];
-    int fd;
+    int fd = accept(listen_fd, NULL, NULL);
 
-    assert_true(pid >= 0);
-    if (pid > 0)
-        return pid;
-    fd = accept(listen_fd, NULL, NULL);
     if (fd == -1 || recv(fd, bytes, sizeof(bytes), 0) <= 0 ||
-        send(fd, welcome, sizeof(welcome) - 1, MSG_NOSIGNAL) == -1)
+        send(fd, welcome, welcome_len, MSG_NOSIGNAL) == -1)
         _exit(1);
     for (size_t at = 0; at < sizeof(bytes); at += 6)
         memcpy(bytes + at, notice, 6);
@@ -493,31 +490,42 @@ start_talker(int listen_fd)
     _exit(0);
 }
 
-static void
-a_server_that_never_stops_talking_is_left(void **state)
+static struct pg *
+client_of_talker(pid_t *talker, bool lets_in)
 {
     struct sockaddr_in address = { .sin_family = AF_INET };
     socklen_t len = sizeof(address);
     const int listen_fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct pg_query *const queries[] = { &query };
-    const struct pg_order order = { .queries = queries, .query_count = 1 };
-    struct pg *asker;
-    struct err err = { 0 };
     char url[128];
-    pid_t talker;
 
-    (void)state;
-    ask("SELECT 1");
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(bind(listen_fd, (struct sockaddr *)&address, len), 0);
     assert_int_equal(listen(listen_fd, 1), 0);
     assert_int_equal(getsockname(listen_fd, (struct sockaddr *)&address, &len),
                      0);
-    talker = start_talker(listen_fd);
+    *talker = fork();
+    assert_true(*talker >= 0);
+    if (*talker == 0)
+        talk(listen_fd, lets_in);
+    close(listen_fd);
     snprintf(url, sizeof(url),
              "postgresql://super@127.0.0.1:%d/postgres?sslmode=disable",
              ntohs(address.sin_port));
-    asker = client_of(url, PG_READ);
+    return client_of(url, PG_READ);
+}
+
+static void
+a_server_that_never_stops_talking_is_left(void **state)
+{
+    struct pg_query *const queries[] = { &query };
+    const struct pg_order order = { .queries = queries, .query_count = 1 };
+    struct pg *asker;
+    struct err err = { 0 };
+    pid_t talker;
+
+    (void)state;
+    ask("SELECT 1");
+    asker = client_of_talker(&talker, true);
     assert_int_equal(pg_connect(asker, patience(), &err), 0);
     alarm(2 * PATIENCE_MS / 1000); /* it would go on for ever */
     assert_int_equal(pg_run(asker, &order, clock_mono_ms() + 300, &err), -1);
@@ -527,7 +535,25 @@ a_server_that_never_stops_talking_is_left(void **state)
     pg_free(asker);
     kill(talker, SIGKILL);
     waitpid(talker, NULL, 0);
-    close(listen_fd);
+}
+
+static void
+one_that_talks_instead_of_letting_us_in_is_left_as_well(void **state)
+{
+    struct pg *asker;
+    struct err err = { 0 };
+    pid_t talker;
+
+    (void)state;
+    asker = client_of_talker(&talker, false);
+    alarm(2 * PATIENCE_MS / 1000);
+    assert_int_equal(pg_connect(asker, clock_mono_ms() + 300, &err), -1);
+    alarm(0);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_non_null(strstr(err.text, "in time"));
+    pg_free(asker);
+    kill(talker, SIGKILL);
+    waitpid(talker, NULL, 0);
 }
 
 static void
@@ -737,6 +763,7 @@ main(void)
         TEST(a_lock_is_not_waited_for_until_the_end),
         TEST(a_server_that_falls_silent_costs_the_deadline_and_the_connection),
         TEST(a_server_that_never_stops_talking_is_left),
+        TEST(one_that_talks_instead_of_letting_us_in_is_left_as_well),
         TEST(a_connection_that_was_ended_while_idle_is_made_anew),
         TEST(a_silent_host_uses_up_its_share_only_and_comes_last_then),
         TEST(a_writer_passes_over_a_read_only_host),
