@@ -269,14 +269,50 @@ untake(struct desk *desk, enum desk_decision instead)
     return instead;
 }
 
+/* The end of a run, submitted at any time. */
+static enum store_answer
+find_end(struct desk *desk, const struct uuid *run_id, struct err *err)
+{
+    const struct frame_record any = { .run_id = *run_id };
+    struct entry_receipt receipt;
+    enum store_answer answer =
+        vault_find(desk->vault, &any, ENTRY_FINISHED, &receipt, err);
+
+    if (answer == STORE_NONE)
+        answer = vault_find(desk->vault, &any, ENTRY_ORPHANED, &receipt, err);
+    return answer;
+}
+
+/* The scribe before us accepted it, and the transaction that did so may have
+ * ended after we asked which runs are open. */
+static enum desk_decision
+answer_accepted_again(struct desk *desk, struct link *link,
+                      const struct frame_record *record,
+                      const struct entry_receipt *receipt)
+{
+    struct err err = { 0 };
+
+    if (desk->caught_up && runs_find(desk->runs, &record->run_id) == NULL)
+        switch (find_end(desk, &record->run_id, &err)) {
+        case STORE_FAILED:
+            return ask_later(link, record, &err);
+        case STORE_NONE:
+            if (desk_note_open_run(desk, &record->run_id, &err) == -1)
+                return refuse_now(link, record, err.text);
+            break;
+        case STORE_FOUND:
+            break;
+        }
+    desk_open_run(desk, link, &record->run_id);
+    link_receipt(link, record->kind, &record->run_id, receipt);
+    return DESK_ANSWERED;
+}
+
 /* The record is there already: its clerk lost the answer. */
 static enum desk_decision
-answer_again(struct desk *desk, struct link *link,
-             const struct frame_record *record,
+answer_again(struct link *link, const struct frame_record *record,
              const struct entry_receipt *receipt)
 {
-    if (record->kind == ENTRY_ACCEPTED)
-        desk_open_run(desk, link, &record->run_id);
     link_receipt(link, record->kind, &record->run_id, receipt);
     return DESK_ANSWERED;
 }
@@ -317,7 +353,7 @@ decide_accepted(struct desk *desk, struct link *link, const struct frame *frame,
         switch (
             vault_find(desk->vault, record, ENTRY_ACCEPTED, &receipt, &err)) {
         case STORE_FOUND:
-            return answer_again(desk, link, record, &receipt);
+            return answer_accepted_again(desk, link, record, &receipt);
         case STORE_FAILED:
             return ask_later(link, record, &err);
         case STORE_NONE:
@@ -347,7 +383,7 @@ decide_finished(struct desk *desk, struct link *link, const struct frame *frame,
     answer = vault_find(vault, record, ENTRY_FINISHED, &receipt, &err);
     if (answer == STORE_FOUND) {
         claim_end_run(desk->runs, &record->run_id);
-        return answer_again(desk, link, record, &receipt);
+        return answer_again(link, record, &receipt);
     }
     if (answer == STORE_NONE)
         answer = vault_find(vault, record, ENTRY_ORPHANED, &receipt, &err);
@@ -383,7 +419,7 @@ decide_left(struct desk *desk, struct link *link, const struct frame *frame,
         return take(desk, link, frame, record);
     answer = vault_find(vault, record, ENTRY_LEFT, &receipt, &err);
     if (answer == STORE_FOUND)
-        return answer_again(desk, link, record, &receipt);
+        return answer_again(link, record, &receipt);
     if (answer == STORE_NONE) /* which was submitted at any time before */
         answer = vault_find(vault, &finished, ENTRY_FINISHED, &receipt, &err);
     if (answer == STORE_FAILED)
@@ -403,7 +439,7 @@ decide_admin(struct desk *desk, struct link *link, const struct frame *frame,
     if (is_of_before(desk, record))
         switch (vault_find(desk->vault, record, ENTRY_ADMIN, &receipt, &err)) {
         case STORE_FOUND:
-            return answer_again(desk, link, record, &receipt);
+            return answer_again(link, record, &receipt);
         case STORE_FAILED:
             return ask_later(link, record, &err);
         case STORE_NONE:

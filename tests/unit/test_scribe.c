@@ -61,6 +61,7 @@ static struct {
     atomic_int progress;
     atomic_int spool_reads;
     atomic_int reads_until_ready;
+    atomic_bool stop_when_ready;
 } * shared;
 
 enum {
@@ -136,6 +137,8 @@ child_ready(struct child *child)
     (void)child;
     atomic_store(&shared->reads_until_ready, atomic_load(&shared->spool_reads));
     atomic_store(&shared->ready, true);
+    if (atomic_exchange(&shared->stop_when_ready, false))
+        raise(SIGSTOP);
 }
 
 void
@@ -776,6 +779,61 @@ test_a_run_that_was_never_accepted_cannot_finish(void **state)
     assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_REFUSED);
     assert_string_equal(clerk_reason(clerk), "the run was never accepted");
     assert_int_equal(record(clerk, ENTRY_ACCEPTED, &run_id), CLERK_RECORDED);
+    clerk_free(clerk);
+}
+
+/* As if a transaction of the scribe before had ended only now. */
+static void
+add_accepted_like(const struct uuid *run_id)
+{
+    struct err err = { 0 };
+    struct lite *db = lite_open(store_path, LITE_READ_WRITE, WAIT_MS, &err);
+    struct lite_stmt *stmt;
+    char text[UUID_TEXT_LEN];
+
+    if (db == NULL)
+        fail_msg("%s", err.text);
+    stmt = lite_prepare(
+        db,
+        "INSERT INTO entry (log_id, idx, recorded_at, kind, run_id, "
+        "started_at, leaf_hash, body) "
+        "SELECT log_id, idx + 1, recorded_at, kind, ?, started_at, "
+        "leaf_hash, body FROM entry WHERE kind = 'accepted'",
+        &err);
+    if (stmt == NULL)
+        fail_msg("%s", err.text);
+    uuid_format(run_id, text);
+    lite_bind_text(stmt, 1, text, strlen(text));
+    if (lite_step(stmt, &err) != LITE_DONE)
+        fail_msg("%s", err.text);
+    lite_finalize(stmt);
+    lite_close(db);
+}
+
+static void
+test_a_run_whose_beginning_was_committed_late_can_finish(void **state)
+{
+    struct clerk *clerk = new_clerk();
+    const struct uuid other = new_run();
+    const struct uuid run_id = new_run();
+    int status;
+
+    (void)state;
+    assert_int_equal(record(clerk, ENTRY_ACCEPTED, &other), CLERK_RECORDED);
+    scribe_kill();
+    submit(clerk, ENTRY_ACCEPTED, &run_id, NULL, 0);
+    atomic_store(&shared->stop_when_ready, true);
+    scribe_start();
+    wait_until_ready();
+    assert_int_equal(waitpid(scribe_pid, &status, WUNTRACED), scribe_pid);
+    assert_true(WIFSTOPPED(status));
+    add_accepted_like(&run_id);
+    kill(scribe_pid, SIGCONT);
+    pump(&clerk, 1);
+    assert_int_equal(clerk_state(clerk), CLERK_RECORDED);
+    assert_int_equal(record(clerk, ENTRY_FINISHED, &run_id), CLERK_RECORDED);
+    assert_int_equal(count_kind(&run_id, "accepted"), 1);
+    assert_int_equal(count_kind(&run_id, "finished"), 1);
     clerk_free(clerk);
 }
 
@@ -1786,6 +1844,7 @@ main(void)
         SCRIBE_TEST(test_a_record_sent_twice_gets_the_first_receipt),
         SCRIBE_TEST(test_a_record_twice_in_one_batch_is_written_once),
         SCRIBE_TEST(test_a_run_that_was_never_accepted_cannot_finish),
+        SCRIBE_TEST(test_a_run_whose_beginning_was_committed_late_can_finish),
         SCRIBE_TEST(test_a_run_whose_client_left_late_is_cancelled),
         SCRIBE_TEST(test_a_run_that_has_not_finished_cannot_be_left),
         SCRIBE_TEST(test_an_answer_of_a_megabyte_is_stored_byte_for_byte),
