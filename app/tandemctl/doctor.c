@@ -29,6 +29,7 @@
 
 #define ASK_MS     5000
 #define MAX_SKEW_S 5
+#define MIN_DAYS   30
 #define MB         (1024 * 1024)
 #define MAX_TEXT   512
 #define REQUEST_MS 2000
@@ -245,9 +246,10 @@ look_at_ledger(struct doctor *doctor)
     look_at_reader(doctor, path);
 }
 
-/* The database's clock stands in entries' partitions. */
-static void
-look_at_database_clock(struct doctor *doctor)
+/* The one time that the reader's login is told.  False when there is none: the
+ * checks before have said why. */
+static bool
+ask_database(const struct doctor *doctor, const char *sql, int64_t *unix_us)
 {
     const struct pg_options options = { .url =
                                             config_reader_url(doctor->config),
@@ -257,21 +259,60 @@ look_at_database_clock(struct doctor *doctor)
     struct pg_query query;
     struct pg_query *const queries[] = { &query };
     const struct pg_order order = { .queries = queries, .query_count = 1 };
+    bool told = false;
     struct err err = { 0 };
     struct pg *pg;
 
-    if (options.url[0] == '\0')
-        return;
-    pg_query_init(&query, "SELECT clock_timestamp()", 0);
+    pg_query_init(&query, sql, 0);
     pg = pg_new(&options, &err);
     if (pg != NULL && pg_start(pg, &order, deadline, &err) == 0 &&
-        pg_step(pg, deadline, &err) == PG_ROW)
-        look_at_clock(doctor, "the database",
-                      (clock_unix_us() - pg_time(pg, 0)) / 1000000);
+        pg_step(pg, deadline, &err) == PG_ROW) {
+        *unix_us = pg_time(pg, 0);
+        told = true;
+    }
     if (pg != NULL)
         pg_stop(pg);
     pg_free(pg);
     pg_query_close(&query);
+    return told;
+}
+
+/* Nothing can be recorded in a month without a partition. */
+static void
+look_at_months(struct doctor *doctor)
+{
+    const int64_t day_us = INT64_C(86400) * 1000000;
+    int64_t end_unix_us, days;
+
+    if (!ask_database(doctor,
+                      "SELECT min(ends) FROM (SELECT max(ends_at) AS ends "
+                      "FROM tandem.partition_calendar GROUP BY parent_name) "
+                      "AS horizon",
+                      &end_unix_us))
+        return;
+    days = (end_unix_us - clock_unix_us()) / day_us;
+    if (days < MIN_DAYS)
+        tell(doctor, WRONG, "months",
+             "the database has partitions for %" PRId64 " more days, then "
+             "nothing can be recorded there: have SELECT "
+             "tandem.ensure_partitions() run daily (sql/README.md)",
+             days > 0 ? days : 0);
+    else
+        tell(doctor, FINE, "months", "partitions for %" PRId64 " more days",
+             days);
+}
+
+static void
+look_at_database(struct doctor *doctor)
+{
+    int64_t unix_us;
+
+    if (config_reader_url(doctor->config)[0] == '\0')
+        return;
+    look_at_months(doctor);
+    if (ask_database(doctor, "SELECT clock_timestamp()", &unix_us))
+        look_at_clock(doctor, "the database",
+                      (clock_unix_us() - unix_us) / 1000000);
 }
 
 /* ---- this host ----------------------------------------------------------- */
@@ -433,7 +474,7 @@ command_doctor(const struct command_options *options)
          options->config != NULL ? options->config : "from the environment");
     look_at_providers(&doctor);
     look_at_ledger(&doctor);
-    look_at_database_clock(&doctor);
+    look_at_database(&doctor);
     look_at_host(&doctor);
     config_free(doctor.config);
     return conclude(&doctor);

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from database import Cluster
 from inside import landlock
 from tandem import Stack, wait_until
 
@@ -60,6 +61,22 @@ def test_what_is_not_in_order_is_named_with_what_to_do(
         stack, environment, check, verdict, word):
     found = verdicts(stack, **environment)
     assert found[check][0] == verdict and word in found[check][1], found
+
+
+def test_the_months_that_the_database_has_are_counted():
+    with Cluster() as cluster:
+        cluster.deploy()
+        with Stack(web=None, database=cluster) as stack:
+            verdict, text = verdicts(stack)["months"]
+            assert verdict == "ok" and "more days" in text
+            cluster.psql(
+                "SET client_min_messages = error; "
+                "SELECT format('ALTER TABLE tandem.%I DETACH PARTITION "
+                "tandem.%I', parent_name, partition_name) "
+                "FROM tandem.partition_calendar WHERE parent_name = 'content' "
+                "AND begins_at > now() \\gexec")
+            verdict, text = verdicts(stack)["months"]
+            assert verdict == "WRONG" and "ensure_partitions" in text
 
 
 def test_batches_that_wait_are_listed_and_drained():
