@@ -17,8 +17,8 @@ SET LOCAL ROLE tandem_owner;
 
 DO $guard$
 BEGIN
-    IF to_regproc('tandem.is_entry') IS NULL THEN
-        RAISE EXCEPTION 'tandem: grants.sql needs step 0012_plain '
+    IF to_regproc('tandem.scribe_end_log') IS NULL THEN
+        RAISE EXCEPTION 'tandem: grants.sql needs step 0014_late '
             'first' USING ERRCODE = 'TD004';
     END IF;
 END
@@ -70,11 +70,13 @@ GRANT SELECT ON tandem.schema_version TO tandem_writer, tandem_reader,
 -- facts about its own runs and logs.
 GRANT INSERT ON tandem.entry, tandem.content, tandem.checkpoint
     TO tandem_writer;
+GRANT SELECT (log_id, ended_at) ON tandem.log_end TO tandem_writer;
 GRANT EXECUTE ON FUNCTION tandem.scribe_find(uuid, text),
     tandem.scribe_body(uuid, text), tandem.scribe_last_log(text, uuid),
     tandem.scribe_leaves(uuid, bigint, integer), tandem.scribe_open_runs(text),
     tandem.scribe_find_key(text, timestamptz), tandem.scribe_write,
-    tandem.is_entry, tandem.is_content
+    tandem.is_entry, tandem.is_content, tandem.scribe_absent,
+    tandem.scribe_end_log
     TO tandem_writer;
 
 -- reader: facts, and runs without their texts.

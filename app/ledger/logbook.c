@@ -239,16 +239,36 @@ logbook_guard_name(struct logbook *book)
 
 /* ---- opening and closing ----------------------------------------------- */
 
+/* The log before, as a log that begins knows it.  What the database cannot say
+ * now is told later, by log_linked. */
+static json_t *
+describe_known(struct logbook *book, struct err *err)
+{
+    struct err why = { 0 };
+    json_t *previous;
+
+    book->linked = vault_is_whole(book->vault);
+    if (!book->linked)
+        return json_null();
+    previous = describe_previous(book, &why);
+    if (previous != NULL)
+        return previous;
+    if (why.kind != ERR_SYSTEM) {
+        err_set(err, why.kind, "%s", why.text);
+        return NULL;
+    }
+    log_warn("ledger_link_later", "reason=%s", why.text);
+    book->linked = false;
+    return json_null();
+}
+
 /* A new object, or NULL. */
 static json_t *
 opened_facts(struct logbook *book, const char *host, struct err *err)
 {
-    json_t *previous = json_null();
+    json_t *previous = describe_known(book, err);
     json_t *facts;
 
-    book->linked = vault_is_whole(book->vault);
-    if (book->linked)
-        previous = describe_previous(book, err);
     if (previous == NULL)
         return NULL;
     facts = json_pack("{s:s, s:o, s:b, s:i}", "host", host, "previous",

@@ -88,9 +88,11 @@ struct store_ops {
                                     const struct uuid *except,
                                     struct uuid *log_id, struct err *err);
 
-    /* The same with all that it holds; except may be NULL. */
+    /* The same for the log next, which is about to name it, with all that it
+     * will ever hold: what a scribe that died left under way is waited for, and
+     * what comes later is refused. */
     enum store_answer (*last_log)(struct store *store, const char *host,
-                                  const struct uuid *except,
+                                  const struct uuid *next,
                                   struct store_log *log, struct err *err);
 
     /* Calls each() for every run that was accepted in a log of this host and
@@ -137,7 +139,7 @@ struct store *store_lite_open(const char *path, int64_t deadline_mono_ms,
 
 /* The first step of sql/ that this program needs, and the last number before
  * those of steps that it could not live with. */
-#define STORE_PG_SCHEMA_MIN 11
+#define STORE_PG_SCHEMA_MIN 14
 #define STORE_PG_SCHEMA_MAX 99
 
 /* The ledger in PostgreSQL, with the schema of sql/.  Connects when it is used

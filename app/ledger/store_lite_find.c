@@ -163,7 +163,7 @@ store_lite_find_key(struct store *store, const char *key_hash,
 /* ---- the last log ------------------------------------------------------ */
 
 static enum store_answer
-find_last_log(struct store_lite *lite, const struct uuid *except,
+find_last_log(struct store_lite *lite, const struct uuid *next,
               struct uuid *log_id, struct err *err)
 {
     /* Rows are numbered as they come, so the last row is the last log's,
@@ -179,8 +179,7 @@ find_last_log(struct store_lite *lite, const struct uuid *except,
 
     if (stmt == NULL)
         return STORE_FAILED;
-    if (except != NULL)
-        store_lite_bind_uuid(stmt, 1, except, text);
+    store_lite_bind_uuid(stmt, 1, next, text);
     step = lite_step(stmt, err);
     if (step == LITE_DONE)
         answer = STORE_NONE;
@@ -205,7 +204,7 @@ append_leaves(struct lite_stmt *stmt, struct merkle *tree, struct err *err)
 
 enum store_answer
 store_lite_last_log(struct store *store, const char *host,
-                    const struct uuid *except, struct store_log *log,
+                    const struct uuid *next, struct store_log *log,
                     struct err *err)
 {
     struct store_lite *lite = store_lite_of(store);
@@ -215,7 +214,7 @@ store_lite_last_log(struct store *store, const char *host,
 
     (void)host; /* the file is this host's, whatever it was called then */
     memset(log, 0, sizeof(*log));
-    answer = find_last_log(lite, except, &log->log_id, err);
+    answer = find_last_log(lite, next, &log->log_id, err);
     if (answer != STORE_FOUND)
         return answer;
     stmt = lite_prepare(

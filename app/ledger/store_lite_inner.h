@@ -63,7 +63,7 @@ enum store_answer store_lite_find_key(struct store *store, const char *key_hash,
                                       int64_t since_unix_us,
                                       struct store_key *key, struct err *err);
 enum store_answer store_lite_last_log(struct store *store, const char *host,
-                                      const struct uuid *except,
+                                      const struct uuid *next,
                                       struct store_log *log, struct err *err);
 int store_lite_open_runs(struct store *store, const char *host,
                          int (*each)(void *arg, const struct uuid *run_id,

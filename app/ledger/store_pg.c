@@ -2,7 +2,7 @@
  * store_pg.c - the ledger in PostgreSQL; see store.h.
  *
  * The login may only insert, so questions go to the functions of
- * sql/deploy/0007_scribe.sql.
+ * sql/deploy/0007_scribe.sql and later steps.
  */
 #include "ledger/store.h"
 
@@ -25,7 +25,8 @@ enum question {
     CHECK,
     FIND,
     READ_BODY,
-    LAST_LOG,
+    NEWEST_LOG,
+    END_LOG,
     LEAVES,
     OPEN_RUNS,
     FIND_KEY,
@@ -38,7 +39,8 @@ static const char *const question_sql[QUESTION_COUNT] = {
     [FIND] = "SELECT log_id, idx, recorded_at, leaf_hash "
              "FROM tandem.scribe_find($1, $2)",
     [READ_BODY] = "SELECT tandem.scribe_body($1, $2)",
-    [LAST_LOG] = "SELECT tandem.scribe_last_log($1, $2)",
+    [NEWEST_LOG] = "SELECT tandem.scribe_last_log($1, $2)",
+    [END_LOG] = "SELECT tandem.scribe_end_log($1, $2, $3)",
     [LEAVES] = "SELECT last_idx, leaves "
                "FROM tandem.scribe_leaves($1, $2, $3::integer)",
     [OPEN_RUNS] = "SELECT tandem.scribe_open_runs($1)",
@@ -129,16 +131,29 @@ run(struct store_pg *self, struct pg_query *query, struct err *err)
 
 /* ---- writing ------------------------------------------------------------- */
 
+/* A check that is no entry's fault is the calendar's, which somebody has to
+ * make longer. */
+static const char *
+remedy_of(const struct store_pg *self, const struct err *why)
+{
+    if (why->kind != ERR_SYSTEM || strcmp(pg_sqlstate(self->pg), "23514") != 0)
+        return "";
+    return ": have tandem.ensure_partitions() run daily (sql/README.md)";
+}
+
 static int
 write_all(struct store *store, const struct seal *const *entries, size_t count,
           struct err *err)
 {
     struct store_pg *self = of_store(store);
+    struct err why = { 0 };
     int result;
 
     store_pg_batch_fill(&self->batch, entries, count);
-    result = run(self, &self->batch.write, err);
+    result = run(self, &self->batch.write, &why);
     pg_query_clear(&self->batch.write);
+    if (result == -1)
+        err_set(err, why.kind, "%s%s", why.text, remedy_of(self, &why));
     return result;
 }
 
@@ -305,25 +320,30 @@ find_key(struct store *store, const char *key_hash, int64_t since_unix_us,
 
 /* ---- the last log -------------------------------------------------------- */
 
+/* Asks for the id of a log. */
+static enum store_answer
+seek_log(struct store_pg *self, struct pg_query *query, struct uuid *log_id,
+         struct err *err)
+{
+    const int64_t deadline_mono_ms = deadline_of(self, 0);
+    enum store_answer answer = seek(self, query, deadline_mono_ms, err);
+
+    if (answer != STORE_FOUND)
+        return answer;
+    answer = pg_uuid(self->pg, 0, log_id) == 0 ? STORE_FOUND : STORE_NONE;
+    return hear_out(self, deadline_mono_ms, err) == 0 ? answer : STORE_FAILED;
+}
+
 static enum store_answer
 newest_log(struct store *store, const char *host, const struct uuid *except,
            struct uuid *log_id, struct err *err)
 {
     struct store_pg *self = of_store(store);
-    struct pg_query *query = question_of(self, LAST_LOG);
-    const int64_t deadline_mono_ms = deadline_of(self, 0);
-    enum store_answer answer;
+    struct pg_query *query = question_of(self, NEWEST_LOG);
 
     pg_add_str(query, host);
-    if (except != NULL)
-        pg_add_uuid(query, except);
-    else
-        pg_add_null(query, PG_UUID);
-    answer = seek(self, query, deadline_mono_ms, err);
-    if (answer != STORE_FOUND)
-        return answer;
-    answer = pg_uuid(self->pg, 0, log_id) == 0 ? STORE_FOUND : STORE_NONE;
-    return hear_out(self, deadline_mono_ms, err) == 0 ? answer : STORE_FAILED;
+    pg_add_uuid(query, except);
+    return seek_log(self, query, log_id, err);
 }
 
 /* The next leaves from *idx on, which moves behind them. */
@@ -360,17 +380,22 @@ append_leaves(struct store_pg *self, struct store_log *log, int64_t *idx,
     return found(self, deadline_mono_ms, err);
 }
 
-/* Its entries do not change any more, so they may be read page by page. */
+/* Once it has ended its entries do not change any more, so they may be read page
+ * by page. */
 static enum store_answer
-last_log(struct store *store, const char *host, const struct uuid *except,
+last_log(struct store *store, const char *host, const struct uuid *next,
          struct store_log *log, struct err *err)
 {
     struct store_pg *self = of_store(store);
+    struct pg_query *query = question_of(self, END_LOG);
     enum store_answer answer;
     int64_t idx = 0;
 
     memset(log, 0, sizeof(*log));
-    answer = newest_log(store, host, except, &log->log_id, err);
+    pg_add_str(query, host);
+    pg_add_uuid(query, next);
+    pg_add_time(query, clock_unix_us());
+    answer = seek_log(self, query, &log->log_id, err);
     if (answer != STORE_FOUND)
         return answer;
     do {

@@ -130,7 +130,7 @@ enum store_answer vault_find_key(struct vault *vault, const char *key_hash,
 enum store_answer vault_newest_log(struct vault *vault,
                                    const struct uuid *except,
                                    struct uuid *log_id, struct err *err);
-enum store_answer vault_last_log(struct vault *vault, const struct uuid *except,
+enum store_answer vault_last_log(struct vault *vault, const struct uuid *next,
                                  struct store_log *log, struct err *err);
 int vault_open_runs(struct vault *vault,
                     int (*each)(void *arg, const struct uuid *run_id,

@@ -98,13 +98,13 @@ vault_newest_log(struct vault *vault, const struct uuid *except,
 }
 
 enum store_answer
-vault_last_log(struct vault *vault, const struct uuid *except,
+vault_last_log(struct vault *vault, const struct uuid *next,
                struct store_log *log, struct err *err)
 {
     struct store *store = vault->store;
     struct err why = { 0 };
     const enum store_answer answer =
-        store->ops->last_log(store, vault->host, except, log, &why);
+        store->ops->last_log(store, vault->host, next, log, &why);
 
     note_asked(vault, answer == STORE_FAILED, &why, err);
     return answer;

@@ -62,7 +62,8 @@ kind_of(const char *sqlstate, bool names_constraint)
     if (strcmp(sqlstate, "23514") == 0 && !names_constraint)
         return ERR_SYSTEM;
     if (is_class(sqlstate, "22") || is_class(sqlstate, "23") ||
-        strcmp(sqlstate, "TD001") == 0 || strcmp(sqlstate, "TD002") == 0)
+        strcmp(sqlstate, "TD001") == 0 || strcmp(sqlstate, "TD002") == 0 ||
+        strcmp(sqlstate, "TD005") == 0)
         return ERR_INVALID;
     return is_class(sqlstate, "54") ? ERR_LIMIT : ERR_SYSTEM;
 }

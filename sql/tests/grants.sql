@@ -142,6 +142,8 @@ FROM tried_role, (VALUES
     ('tandem.scribe_open_runs(''a'')'),
     ('tandem.is_entry(0, ''a'', NULL, NULL, NULL, NULL)'),
     ('tandem.is_content(''a'', NULL)'),
+    ('tandem.scribe_absent(''{}'', ''{}'', ''{}'', ''{}'')'),
+    ('tandem.scribe_end_log(''nobody'', NULL, now())'),
     ('tandem.scribe_write(' || repeat('''{}'', ', 25) || '''{}'')'))
     AS tried (call);
 

@@ -86,6 +86,41 @@ SELECT same('open runs of another host',
 SELECT expect('tandem_owner', format('DELETE FROM tandem.open_run '
     'WHERE run_id = %L', run_of(601)), 'TD001');
 
+-- A log that the next one is about to name.
+CREATE FUNCTION end_of(host text, next integer, at timestamptz) RETURNS text
+LANGUAGE sql AS $body$
+SELECT answer(format('tandem.scribe_end_log(%L, %L, %L)', host, log_of(next),
+                     at))
+$body$;
+CREATE FUNCTION batch_of(log integer, VARIADIC entries text[]) RETURNS text
+LANGUAGE sql AS $body$
+SELECT replace(batch('text', VARIADIC entries),
+               '00000000-0000-7000-8000-000000000001', log_of(log)::text)
+$body$;
+
+SELECT expect('tandem_writer', batch_of(2, 'accepted 611 2 a'), 'done');
+SELECT same('the log that ends', end_of('b', 11, moment()), log_of(2)::text);
+SELECT same('and again, for the same', end_of('b', 11, now()),
+    log_of(2)::text);
+SELECT expect('tandem_writer', batch_of(2, 'accepted 611 2 a'), 'done');
+SELECT expect('tandem_writer', batch_of(2, 'accepted 611 2 b'), 'TD005');
+SELECT expect('tandem_writer', batch_of(2, 'log_linked - 3 a'), 'TD005');
+SELECT expect('tandem_writer', batch_of(2, 'accepted 611 2 a',
+    'log_linked - 3 a'), 'TD005');
+SELECT same('nothing comes late',
+    (SELECT count(*)::text FROM tandem.entry WHERE log_id = log_of(2)), '3');
+SELECT same('a log that ended before', end_of('a', 12,
+    moment() - interval '1 second'), log_of(3)::text);
+SELECT expect('tandem_writer', batch_of(3, 'log_linked - 8 a'), 'done');
+
+-- One that was about to be opened ends, too, whether there was one before or not.
+SELECT same('the next one again', end_of(host, next, moment()), wanted)
+FROM (VALUES ('b', 13, log_of(2)::text), ('d', 14, NULL), ('d', 15, NULL),
+    ('e', 16, NULL)) AS hosts (host, next, wanted);
+SELECT expect('tandem_writer', batch_of(log, 'log_opened - 0 a'), wanted)
+FROM (VALUES (11, 'TD005'), (13, 'done'), (14, 'TD005'), (15, 'done'),
+    (16, 'done')) AS logs (log, wanted);
+
 -- A question is answered from an index, whatever the ledger's size.
 CREATE FUNCTION plan_of(statement text) RETURNS text
 LANGUAGE plpgsql AS $body$
@@ -106,6 +141,8 @@ SELECT same('the last log comes from an index', (plan_of(
     'ORDER BY recorded_at DESC LIMIT 1') !~ 'Sort|Seq Scan')::text, 'true');
 
 DROP FUNCTION plan_of(text);
+DROP FUNCTION batch_of(integer, text[]);
+DROP FUNCTION end_of(text, integer, timestamptz);
 DROP FUNCTION entry_of(integer, bigint, text, integer, text);
 DROP FUNCTION log_of(integer);
 DROP FUNCTION answer(text);

@@ -132,6 +132,18 @@ SELECT same('what was there stays, what is new is added',
              WHERE idx BETWEEN 200 AND 209 AND kind <> 'finished'),
             '200text 202text 204other');
 
+-- Texts that were erased do not come back with an entry that comes again.
+SELECT expect('tandem_eraser', format('DELETE FROM tandem.content '
+    'WHERE run_id = %L', run_of(21)), 'done');
+SELECT expect('tandem_writer', batch('text', 'accepted 21 200 a'), 'done');
+SELECT expect('tandem_writer', batch('text', 'accepted 21 200 a',
+    'accepted 26 207 a'), 'done');
+SELECT same('only the text of the entry that is new is added',
+            (SELECT string_agg(idx || content.body, ' ' ORDER BY idx)
+             FROM tandem.entry JOIN tandem.content USING (run_id, recorded_at)
+             WHERE idx BETWEEN 200 AND 209 AND kind <> 'finished'),
+            '202text 204other 207text');
+
 -- What follows a batch in its transaction is compared as ever.
 SELECT expect('tandem_writer', batch('text', entry) || '; '
     || entry_insert('accepted', run, 200 + run - 20, leaf => 'b'), 'TD002')

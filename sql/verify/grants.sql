@@ -34,6 +34,12 @@ BEGIN
         ('tandem_writer', 'EXECUTE', 'is_entry(bigint,text,uuid,text,'
          'timestamp with time zone,bytea)'),
         ('tandem_writer', 'EXECUTE', 'is_content(text,bytea)'),
+        ('tandem_writer', 'EXECUTE',
+         'scribe_end_log(text,uuid,timestamp with time zone)'),
+        ('tandem_writer', 'EXECUTE', 'scribe_absent(uuid[],bigint[],'
+         'timestamp with time zone[],bytea[])'),
+        ('tandem_writer', 'SELECT', 'log_end.log_id'),
+        ('tandem_writer', 'SELECT', 'log_end.ended_at'),
 
         ('tandem_reader', 'USAGE', 'schema tandem'),
         ('tandem_reader', 'SELECT', 'schema_version'),

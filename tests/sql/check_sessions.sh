@@ -67,6 +67,31 @@ same "it is told of the other" "$(heard B)" "ERROR:  TD002"
 say B "RESET ROLE"
 heard B >/dev/null
 
+# A log is not named while somebody writes to it, nor written to meanwhile.
+end_log() {
+    echo "SELECT tandem.scribe_end_log('f', tandem_test.run_of(1), \
+        tandem_test.moment())"
+}
+as_super -d by_psql -c "$(as_super -d by_psql -c "SELECT replace(
+    tandem_test.entry_insert('log_opened', NULL, 9799), '{\"v\":1}',
+    '{\"host\":\"f\"}')")"
+say A "BEGIN; SET LOCAL ROLE tandem_writer; $(batch_of "log_linked - 9800 a")"
+heard A >/dev/null
+say B "BEGIN; SET LOCAL lock_timeout = '2s'; $(end_log)"
+succeeds "the next log waits for what is under way" session_blocks B
+same "but not for ever" "$(heard B)" "ERROR:  55P03"
+say B "ROLLBACK; BEGIN; $(end_log)"
+succeeds "it waits again" session_blocks B
+say A "COMMIT"
+heard A >/dev/null
+same "until that is there" "$(heard B)" 00000000-0000-7000-8000-000000000001
+say A "SET ROLE tandem_writer; $(batch_of "log_linked - 9801 a")"
+succeeds "what comes now waits for the next log" session_blocks A
+say B "COMMIT"
+heard B >/dev/null
+same "and is too late" "$(heard A)" "ERROR:  TD005"
+say A "RESET ROLE"
+
 # Writers and months.
 say A "BEGIN; SET LOCAL ROLE tandem_writer; $(insert_of erased 902 9901 0)"
 heard A >/dev/null

@@ -336,7 +336,8 @@ a_missing_month_is_not_the_entrys_fault(void **state)
     const struct uuid run_id = fixture_new_run();
 
     (void)state;
-    heals(make(ENTRY_ACCEPTED, &run_id, INT64_C(4102444800000000)), "23514",
+    heals(make(ENTRY_ACCEPTED, &run_id, INT64_C(4102444800000000)),
+          "ensure_partitions()",
           "SET ROLE tandem_owner; "
           "SELECT tandem.make_partition(p, '2100-01-01') "
           "FROM unnest(ARRAY['entry', 'content']) AS p");
@@ -593,7 +594,7 @@ the_schema_is_known(void **state)
 
     (void)state;
     assert_int_equal(store->ops->check(store, &schema, &err), 0);
-    assert_int_equal(schema.found, 13);
+    assert_int_equal(schema.found, 14);
     assert_in_range(schema.found, schema.min, schema.max);
     assert_int_equal(empty->ops->check(empty, &schema, &err), 0);
     assert_int_equal(schema.found, 0);
@@ -640,6 +641,7 @@ static void
 the_last_log_is_that_of_the_host(void **state)
 {
     const struct uuid first = log_id;
+    const struct uuid next = fixture_new_run();
     struct merkle tree = { .size = 0 };
     uint8_t wanted[ENTRY_HASH_LEN], found[ENTRY_HASH_LEN];
     struct store_log log;
@@ -647,7 +649,7 @@ the_last_log_is_that_of_the_host(void **state)
     struct err err = { 0 };
 
     (void)state;
-    assert_int_equal(store->ops->last_log(store, "host-c", NULL, &log, &err),
+    assert_int_equal(store->ops->last_log(store, "host-c", &next, &log, &err),
                      STORE_NONE);
     put(ENTRY_LOG_OPENED, NULL);
     assert_int_equal(uuid_v7_new(&log_id, NULL), 0);
@@ -661,7 +663,7 @@ the_last_log_is_that_of_the_host(void **state)
             merkle_append(&tree, put(ENTRY_ACCEPTED, &run_id).leaf_hash, &err),
             0);
     }
-    assert_int_equal(store->ops->last_log(store, HOST, NULL, &log, &err),
+    assert_int_equal(store->ops->last_log(store, HOST, &next, &log, &err),
                      STORE_FOUND);
     assert_memory_equal(&log.log_id, &log_id, sizeof(log_id));
     assert_int_equal(log.tree.size, 6);
@@ -677,6 +679,47 @@ the_last_log_is_that_of_the_host(void **state)
     assert_int_equal(
         store->ops->newest_log(store, "host-c", &first, &newest, &err),
         STORE_NONE);
+}
+
+/* All of a transaction lies in a socket when its scribe dies, and the next one
+ * has read the log before the server begins with it. */
+static void
+what_is_begun_after_the_log_was_read_is_refused(void **state)
+{
+    struct store *other = open_store("ledger", "scribe");
+    const struct uuid next = fixture_new_run();
+    const int64_t patience = clock_mono_ms() + PATIENCE_MS;
+    struct seal *seal;
+    struct store_log log;
+    struct err err = { 0 };
+    char question[80];
+    pid_t backend;
+
+    (void)state;
+    put(ENTRY_LOG_OPENED, NULL);
+    backend = (pid_t)atoi(sql("SELECT pid FROM pg_stat_activity WHERE usename "
+                              "= 'scribe' ORDER BY backend_start DESC"));
+    seal = make_one();
+    assert_int_equal(kill(backend, SIGSTOP), 0);
+    assert_int_equal(write_one(seal, &err), -1);
+    assert_non_null(strstr(err.text, "in time"));
+    assert_int_equal(other->ops->last_log(other, HOST, &next, &log, &err),
+                     STORE_FOUND);
+    kill(backend, SIGCONT);
+    assert_memory_equal(&log.log_id, &log_id, sizeof(log_id));
+    snprintf(question, sizeof(question),
+             "SELECT count(*) FROM pg_stat_activity WHERE pid = %d",
+             (int)backend);
+    while (strcmp(sql(question), "0") != 0)
+        assert_true(clock_mono_ms() < patience);
+    assert_int_equal(log.tree.size, 1);
+    assert_int_equal(count_of_log(), 1);
+    memset(&err, 0, sizeof(err));
+    assert_int_equal(write_one(seal, &err), -1);
+    assert_int_equal(err.kind, ERR_INVALID);
+    assert_non_null(strstr(err.text, "TD005"));
+    drop(seal);
+    other->ops->close(other);
 }
 
 struct seen {
@@ -817,6 +860,7 @@ main(void)
         TEST(the_schema_is_known),
         TEST(an_entry_is_found_by_run_and_kind),
         TEST(the_last_log_is_that_of_the_host),
+        TEST(what_is_begun_after_the_log_was_read_is_refused),
         TEST(open_runs_are_those_without_an_end),
         TEST(a_key_is_found_and_is_one_runs_at_a_time),
         TEST(a_checkpoint_may_be_written_twice),
