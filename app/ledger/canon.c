@@ -124,13 +124,15 @@ canon_object(struct canon *in)
     enter(in, '{');
 }
 
-static bool
-rises(const struct canon_text *before, const struct canon_text *after)
+int
+canon_key_compare(const struct canon_text *a, const struct canon_text *b)
 {
-    const size_t common = before->len < after->len ? before->len : after->len;
-    const int order = memcmp(before->bytes, after->bytes, common);
+    const int order =
+        memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len);
 
-    return order < 0 || (order == 0 && before->len < after->len);
+    if (order != 0)
+        return order;
+    return a->len < b->len ? -1 : a->len > b->len;
 }
 
 bool
@@ -145,7 +147,8 @@ canon_next_key(struct canon *in, struct canon_text *key)
     need_byte(in, ':');
     /* Names of members need no escapes, and without any the order of their
      * bytes is plain to see. */
-    if (in->failed || key->escaped || (!first && !rises(&before, key)))
+    if (in->failed || key->escaped ||
+        (!first && canon_key_compare(&before, key) >= 0))
         fail(in);
     return !in->failed;
 }
@@ -221,7 +224,8 @@ long_escape(const char *hex, size_t left)
     high = hex_digit(hex[2]);
     low = hex_digit(hex[3]);
     code = high * 16 + low;
-    if (high < 0 || high > 1 || low < 0 || escape_letter((unsigned)code) != 'u')
+    if (high < 0 || high > 1 || low < 0 || code == 0 ||
+        escape_letter((unsigned)code) != 'u')
         return -1;
     return code;
 }
@@ -331,6 +335,16 @@ canon_skip(struct canon *in)
         fail(in);
         break;
     }
+}
+
+void
+canon_raw(struct canon *in, struct canon_text *raw)
+{
+    const char *begin = in->at;
+
+    canon_skip(in);
+    *raw =
+        (struct canon_text){ .bytes = begin, .len = (size_t)(in->at - begin) };
 }
 
 size_t

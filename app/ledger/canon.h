@@ -11,12 +11,14 @@
  *     canon_end(&in);
  *     if (canon_failed(&in)) ...
  *
- * Canonical is what json_write_canonical() writes: keys rising and so never
- * doubled, no blanks, integers only, the shortest escapes.  The first departure
+ * Canonical is what json_write_canonical() writes of clean text: keys rising and
+ * so never doubled, no blanks, integers only, the shortest escapes, no U+0000.
+ * Whether the bytes are UTF-8 is not looked at: see utf8_is_clean().  The first departure
  * makes everything after it fail, so that it is asked about once.  A value is
  * taken by exactly one call.
  *
- * For bodies of entries, which verification reads by the million.
+ * For bodies of entries, which the scribe makes and verification reads by the
+ * million.
  */
 #ifndef LEDGER_CANON_H
 #define LEDGER_CANON_H
@@ -75,12 +77,18 @@ canon_key_is(const struct canon_text *key, const char *name)
     return strlen(name) == key->len && memcmp(key->bytes, name, key->len) == 0;
 }
 
+/* <0, 0, >0: the order that keys rise in. */
+int canon_key_compare(const struct canon_text *a, const struct canon_text *b);
+
 /* ---- values: each fails on another type ---- */
 
 void canon_int(struct canon *in, int64_t *value);
 void canon_string(struct canon *in, struct canon_text *text);
 void canon_bool(struct canon *in, bool *value);
 void canon_skip(struct canon *in); /* any value */
+
+/* Any value, as it stands. */
+void canon_raw(struct canon *in, struct canon_text *raw);
 
 /* Writes at most text->len bytes and returns how many. */
 size_t canon_unescape(const struct canon_text *text, char *out);

@@ -8,7 +8,6 @@
 #include "ledger/desk_inner.h"
 #include "sys/log.h"
 #include "sys/sock.h"
-#include "text/json.h"
 
 /* ---- beginning and end -------------------------------------------------- */
 
@@ -49,17 +48,12 @@ desk_note_spooled_key(void *arg, const struct seal *entry, struct err *err)
     struct keys *keys = arg;
     struct key key = { .run_id = entry->run_id,
                        .used_unix_us = entry->place.recorded_unix_us };
-    json_t *facts;
 
-    if (entry->kind != ENTRY_ACCEPTED)
-        return 0;
-    facts = json_parse(entry->body.bytes, entry->body.len,
-                       DESK_MAX_FACTS_DEPTH + 1, err);
-    if (facts == NULL)
-        return -1;
-    if (keys_read(facts, &key, NULL) == 0 && key.hash[0] != '\0')
+    (void)err;
+    if (entry->kind == ENTRY_ACCEPTED &&
+        keys_read(entry->body.bytes, entry->body.len, &key, NULL) == 0 &&
+        key.hash[0] != '\0')
         keys_add(keys, &key);
-    json_decref(facts);
     return 0;
 }
 
@@ -158,20 +152,13 @@ find_holder(struct desk *desk, const struct key *wanted,
 }
 
 bool
-desk_refuse_taken(struct desk *desk, struct link *link,
-                  const struct frame_record *record, const json_t *facts)
+desk_refuse_taken(struct desk *desk, const struct desk_item *item)
 {
     struct entry_holder holder;
-    struct err err = { 0 };
-    struct key key;
 
-    if (keys_read(facts, &key, &err) == -1) {
-        desk_refuse(link, record, err.text);
-        return true;
-    }
-    if (key.hash[0] == '\0' || !find_holder(desk, &key, &holder))
+    if (item->key.hash[0] == '\0' || !find_holder(desk, &item->key, &holder))
         return false;
-    link_taken(link, record->kind, &record->run_id, &holder);
+    link_taken(item->link, item->from.kind, &item->from.run_id, &holder);
     return true;
 }
 
@@ -179,16 +166,11 @@ desk_refuse_taken(struct desk *desk, struct link *link,
 static bool
 batch_has_key(const struct desk *desk, const struct desk_item *item)
 {
-    const char *hash = json_get_string(item->facts, "idempotency_key");
+    const char *hash = item->key.hash;
 
-    for (size_t i = 0; hash != NULL && i + 1 < desk->item_count; i++) {
-        const struct desk_item *other = &desk->items[i];
-        const char *theirs = json_get_string(other->facts, "idempotency_key");
-
-        if (other->from.kind == ENTRY_ACCEPTED && theirs != NULL &&
-            strcmp(theirs, hash) == 0)
+    for (size_t i = 0; hash[0] != '\0' && i + 1 < desk->item_count; i++)
+        if (strcmp(desk->items[i].key.hash, hash) == 0)
             return true;
-    }
     return false;
 }
 
@@ -240,32 +222,31 @@ ask_later(struct link *link, const struct frame_record *record,
     return DESK_LATER;
 }
 
+static struct desk_item *
+add_item(struct desk *desk, struct link *link, const struct frame *frame,
+         const struct frame_record *record)
+{
+    struct desk_item *item = &desk->items[desk->item_count++];
+
+    *item =
+        (struct desk_item){ .link = link, .from = *record, .frame = *frame };
+    desk->item_bytes += frame->whole_len;
+    return item;
+}
+
+/* Whether its facts can be an entry's is found out when it is sealed. */
 static enum desk_decision
 take(struct desk *desk, struct link *link, const struct frame *frame,
      const struct frame_record *record)
 {
-    struct desk_item *item = &desk->items[desk->item_count];
-    struct err err = { 0 };
-
-    item->facts = json_parse(record->facts, record->facts_len,
-                             DESK_MAX_FACTS_DEPTH, &err);
-    if (item->facts == NULL)
-        return refuse_now(link, record, err.text);
-    item->link = link;
-    item->from = *record;
-    item->frame = *frame;
-    desk->item_count++;
-    desk->item_bytes += frame->whole_len;
+    add_item(desk, link, frame, record);
     return DESK_TAKEN;
 }
 
 static enum desk_decision
 untake(struct desk *desk, enum desk_decision instead)
 {
-    struct desk_item *item = &desk->items[--desk->item_count];
-
-    desk->item_bytes -= item->frame.whole_len;
-    json_decref(item->facts);
+    desk->item_bytes -= desk->items[--desk->item_count].frame.whole_len;
     return instead;
 }
 
@@ -328,15 +309,17 @@ static enum desk_decision
 take_accepted(struct desk *desk, struct link *link, const struct frame *frame,
               const struct frame_record *record)
 {
-    const enum desk_decision decision = take(desk, link, frame, record);
-    const struct desk_item *item;
+    struct key key = { .run_id = record->run_id };
+    struct desk_item *item;
+    struct err err = { 0 };
 
-    if (decision != DESK_TAKEN)
-        return decision;
-    item = &desk->items[desk->item_count - 1];
+    if (keys_read(record->facts, record->facts_len, &key, &err) == -1)
+        return refuse_now(link, record, err.text);
+    item = add_item(desk, link, frame, record);
+    item->key = key;
     if (batch_has_key(desk, item))
         return untake(desk, DESK_LATER); /* it will be known whose it is */
-    if (desk_refuse_taken(desk, link, record, item->facts))
+    if (desk_refuse_taken(desk, item))
         return untake(desk, DESK_ANSWERED);
     return DESK_TAKEN;
 }

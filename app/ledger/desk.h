@@ -61,7 +61,8 @@ struct desk_item {
     struct link *link; /* NULL for the scribe's own */
     struct frame_record from;
     struct frame frame; /* to pass on the link afterwards */
-    json_t *facts;
+    struct buf own;     /* the facts, of the scribe's own */
+    struct key key;     /* of an accepted run */
 };
 
 /* Borrowed. */

@@ -3,11 +3,12 @@
 #include "ledger/desk.h"
 
 #include "base/clock.h"
+#include "ledger/canon.h"
 #include "ledger/claim.h"
 #include "ledger/desk_inner.h"
 #include "ledger/seal.h"
 #include "sys/log.h"
-#include "text/json.h"
+#include "text/jsonw.h"
 
 #define MISSES_TO_ORPHAN 2
 #define QUIET_MS         1000  /* after a failed attempt, for orphans */
@@ -15,43 +16,79 @@
 
 /* ---- orphans ----------------------------------------------------------- */
 
-/* What the end of a run repeats of its beginning; a new object, or NULL. */
-static json_t *
-orphan_facts(const json_t *accepted)
+/* The facts of an orphan, in their order: what is said of it, or else repeated
+ * from its beginning. */
+static const struct {
+    const char *name;
+    const char *said;
+} orphan_members[] = {
+    { "flash_model", NULL }, { "principal", NULL },
+    { "pro_model", NULL },   { "reason", "worker_lost" },
+    { "started_at", NULL },  { "status", "orphaned" },
+    { "user_id", NULL },
+};
+
+#define ORPHAN_MEMBERS ARRAY_LEN(orphan_members)
+
+static int
+read_accepted(const struct buf *body, struct canon_text told[ORPHAN_MEMBERS],
+              struct err *err)
 {
-    static const char *const repeated[] = { "started_at", "principal",
-                                            "user_id", "flash_model",
-                                            "pro_model" };
-    json_t *facts =
-        json_pack("{s:s, s:s}", "status", "orphaned", "reason", "worker_lost");
+    struct canon_text key = { 0 };
+    struct canon in;
 
-    for (size_t i = 0; facts != NULL && i < ARRAY_LEN(repeated); i++) {
-        json_t *value = json_object_get(accepted, repeated[i]);
-        const int set =
-            value == NULL ? json_object_set_new(facts, repeated[i], json_null())
-                          : json_object_set(facts, repeated[i], value);
+    canon_init(&in, body->bytes, body->len);
+    canon_object(&in);
+    while (canon_next_key(&in, &key)) {
+        struct canon_text value;
 
-        if (set == -1) {
-            json_decref(facts);
-            facts = NULL;
-        }
+        canon_raw(&in, &value);
+        for (size_t i = 0; i < ORPHAN_MEMBERS; i++)
+            if (canon_key_is(&key, orphan_members[i].name))
+                told[i] = value;
     }
-    return facts;
+    canon_end(&in);
+    return canon_failed(&in) ? err_set(err, ERR_INVALID,
+                                       "its accepted entry is not canonical")
+                             : 0;
 }
 
-/* NULL on ERR_INVALID when the end of this run cannot be told. */
-static json_t *
-read_orphan_facts(struct desk *desk, const struct uuid *run_id, struct err *err)
+static int
+write_orphan_facts(const struct buf *accepted, struct buf *out, struct err *err)
 {
-    json_t *accepted = NULL;
-    json_t *facts = NULL;
+    struct canon_text told[ORPHAN_MEMBERS] = { { NULL } };
+    struct jsonw facts;
+
+    if (read_accepted(accepted, told, err) == -1)
+        return -1;
+    jsonw_init(&facts, out);
+    jsonw_object(&facts, NULL);
+    for (size_t i = 0; i < ORPHAN_MEMBERS; i++) {
+        const char *name = orphan_members[i].name;
+        const char *said = orphan_members[i].said;
+
+        if (said != NULL || told[i].bytes == NULL)
+            jsonw_string(&facts, name, said);
+        else
+            jsonw_raw(&facts, name, told[i].bytes, told[i].len);
+    }
+    jsonw_end_object(&facts);
+    return jsonw_failed(&facts) ? err_set(err, ERR_NOMEM, "facts of an orphan")
+                                : 0;
+}
+
+/* -1 on ERR_INVALID when the end of this run cannot be told. */
+static int
+read_orphan_facts(struct desk *desk, const struct uuid *run_id,
+                  struct buf *facts, struct err *err)
+{
     struct buf body;
+    int result = -1;
 
     buf_init(&body, SEAL_MAX_BODY_BYTES);
     switch (vault_read_body(desk->vault, run_id, ENTRY_ACCEPTED, &body, err)) {
     case STORE_FOUND:
-        accepted =
-            json_parse(body.bytes, body.len, DESK_MAX_FACTS_DEPTH + 1, err);
+        result = write_orphan_facts(&body, facts, err);
         break;
     case STORE_NONE:
         err_set(err, ERR_INVALID,
@@ -60,24 +97,21 @@ read_orphan_facts(struct desk *desk, const struct uuid *run_id, struct err *err)
     case STORE_FAILED:
         break;
     }
-    if (accepted != NULL) {
-        facts = orphan_facts(accepted);
-        if (facts == NULL)
-            err_set(err, ERR_NOMEM, "facts of an orphan");
-    }
-    json_decref(accepted);
     buf_close(&body);
-    return facts;
+    return result;
 }
 
 /* An entry of the scribe's own.  Takes over facts. */
 static void
 take_own(struct desk *desk, enum entry_kind kind, const struct uuid *run_id,
-         json_t *facts)
+         struct buf *facts)
 {
     struct desk_item *item = &desk->items[desk->item_count++];
 
-    *item = (struct desk_item){ .from = { .kind = kind }, .facts = facts };
+    *item = (struct desk_item){ .from = { .kind = kind,
+                                          .facts = facts->bytes,
+                                          .facts_len = facts->len },
+                                .own = *facts };
     if (run_id != NULL)
         item->from.run_id = *run_id;
 }
@@ -106,13 +140,15 @@ static void
 take_orphan(struct desk *desk, struct run *run)
 {
     struct err err = { 0 };
-    json_t *facts = read_orphan_facts(desk, &run->id, &err);
+    struct buf facts;
 
-    if (facts != NULL) {
-        take_own(desk, ENTRY_ORPHANED, &run->id, facts);
+    buf_init(&facts, SEAL_MAX_BODY_BYTES);
+    if (read_orphan_facts(desk, &run->id, &facts, &err) == 0) {
+        take_own(desk, ENTRY_ORPHANED, &run->id, &facts);
         desk->quiet_until_mono_ms = 0;
         return;
     }
+    buf_close(&facts);
     if (err.kind == ERR_INVALID) {
         put_off(run, &err);
         return;
@@ -168,15 +204,17 @@ take_over_runs(struct desk *desk, struct err *err)
 static int
 link_log(struct desk *desk, struct err *err)
 {
-    json_t *facts;
+    struct buf facts;
 
     if (desk->linked || !vault_is_whole(desk->vault))
         return 0;
-    facts = logbook_link_facts(desk->book, err);
-    if (facts == NULL)
+    buf_init(&facts, SEAL_MAX_BODY_BYTES);
+    if (logbook_link_facts(desk->book, &facts, err) == -1) {
+        buf_close(&facts);
         return -1;
-    if (!json_is_null(facts))
-        take_own(desk, ENTRY_LOG_LINKED, NULL, facts);
+    }
+    if (facts.len > 0)
+        take_own(desk, ENTRY_LOG_LINKED, NULL, &facts);
     desk->linked = true;
     return 0;
 }
@@ -215,10 +253,10 @@ note_accepted(struct desk *desk, const struct desk_item *item,
               const struct entry_receipt *receipt)
 {
     struct run *run = runs_add(desk->runs, &item->from.run_id);
-    struct key key = { .run_id = item->from.run_id,
-                       .used_unix_us = receipt->recorded_unix_us };
+    struct key key = item->key;
 
-    if (keys_read(item->facts, &key, NULL) == 0 && key.hash[0] != '\0')
+    key.used_unix_us = receipt->recorded_unix_us;
+    if (key.hash[0] != '\0')
         keys_add(desk->keys, &key);
     if (run == NULL) /* whoever took the record left room for it */
         return;
@@ -257,7 +295,7 @@ note_failed(struct desk *desk, const struct desk_item *item,
     }
     /* Another host may have taken its idempotency key a moment ago. */
     if (item->link != NULL && item->from.kind == ENTRY_ACCEPTED &&
-        desk_refuse_taken(desk, item->link, &item->from, item->facts))
+        desk_refuse_taken(desk, item))
         return;
     log_error("ledger_write_failed",
               "Audit log persistence failed kind=%s reason=%s",
@@ -316,7 +354,7 @@ void
 desk_drop_items(struct desk *desk)
 {
     for (size_t i = 0; i < desk->item_count; i++)
-        json_decref(desk->items[i].facts);
+        buf_close(&desk->items[i].own);
     desk->item_count = 0;
     desk->item_bytes = 0;
 }
@@ -339,7 +377,8 @@ desk_flush(struct desk *desk)
         records[i] =
             (struct entry_record){ .kind = item->from.kind,
                                    .run_id = item->from.run_id,
-                                   .facts = item->facts,
+                                   .facts = item->from.facts,
+                                   .facts_len = item->from.facts_len,
                                    .parts = item->from.parts,
                                    .part_count = item->from.part_count };
     }

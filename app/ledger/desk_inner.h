@@ -8,8 +8,6 @@
 
 #include "ledger/desk.h"
 
-#define DESK_MAX_FACTS_DEPTH 8
-
 /* A run that the database says has no end; arg is the desk. */
 int desk_note_open_run(void *arg, const struct uuid *run_id,
                        struct err *err) ATTR_MUST_CHECK;
@@ -20,10 +18,9 @@ bool desk_batch_has_run(const struct desk *desk, const struct uuid *run_id);
 void desk_refuse(struct link *link, const struct frame_record *record,
                  const char *reason);
 
-/* When the idempotency key in the facts of this accepted record is another
- * run's, tells the clerk and returns true. */
-bool desk_refuse_taken(struct desk *desk, struct link *link,
-                       const struct frame_record *record, const json_t *facts);
+/* When the idempotency key of this accepted record is another run's, tells the
+ * clerk and returns true. */
+bool desk_refuse_taken(struct desk *desk, const struct desk_item *item);
 
 void desk_drop_items(struct desk *desk);
 

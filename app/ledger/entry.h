@@ -1,9 +1,8 @@
 /*
  * entry - the words and shapes of the ledger that its two ends share.
  *
- * An entry is a fact without personal text.  Its body is canonical JSON
- * (json_write_canonical()): the facts the caller gave plus what the scribe
- * adds,
+ * An entry is a fact without personal text.  Its body is canonical JSON (see
+ * canon.h): the facts the caller gave and, between them, what the scribe adds,
  *
  *     v idx kind log_id recorded_at run_id content
  *
@@ -19,8 +18,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <jansson.h>
 
 #include "base/attr.h"
 #include "base/uuid.h"
@@ -73,7 +70,9 @@ struct entry_content {
 struct entry_record {
     enum entry_kind kind;
     struct uuid run_id;
-    const json_t *facts; /* an object; members as listed in docs/LEDGER.md */
+    const char *facts; /* the canonical text of an object; members as listed in
+                        * docs/LEDGER.md */
+    size_t facts_len;
     const struct entry_content *parts;
     size_t part_count;
 };

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ledger/canon.h"
+
 #define BUCKET_COUNT 4096
 #define HASH_DIGITS  3 /* as many buckets as these can say */
 
@@ -87,29 +89,61 @@ keys_add(struct keys *keys, const struct key *key)
 
 /* ---- facts ------------------------------------------------------------- */
 
-static int
-read_hash(const json_t *facts, const char *name,
-          char hash[ENTRY_HASH_HEX_LEN + 1], struct err *err)
+static bool
+is_hash(const struct canon_text *text)
 {
-    const json_t *member = json_object_get(facts, name);
-    const char *text = json_string_value(member);
+    static const char digits[] = "0123456789abcdef";
 
-    hash[0] = '\0';
-    if (member == NULL || json_is_null(member))
+    if (text->len != ENTRY_HASH_HEX_LEN)
+        return false;
+    for (size_t i = 0; i < text->len; i++)
+        if (memchr(digits, text->bytes[i], sizeof(digits) - 1) == NULL)
+            return false;
+    return true;
+}
+
+static int
+read_hash(struct canon *in, const char *name, char hash[ENTRY_HASH_HEX_LEN + 1],
+          struct err *err)
+{
+    struct canon_text text;
+
+    if (canon_peek(in) == CANON_NULL) {
+        canon_skip(in);
         return 0;
-    if (text == NULL || strlen(text) != ENTRY_HASH_HEX_LEN ||
-        strspn(text, "0123456789abcdef") != ENTRY_HASH_HEX_LEN)
+    }
+    canon_string(in, &text);
+    if (canon_failed(in) || !is_hash(&text))
         return err_set(err, ERR_INVALID, "%s is no hash", name);
-    memcpy(hash, text, ENTRY_HASH_HEX_LEN + 1);
+    memcpy(hash, text.bytes, text.len);
+    hash[text.len] = '\0';
     return 0;
 }
 
 int
-keys_read(const json_t *facts, struct key *key, struct err *err)
+keys_read(const char *facts, size_t len, struct key *key, struct err *err)
 {
-    if (read_hash(facts, "idempotency_key", key->hash, err) == -1 ||
-        read_hash(facts, "request_hash", key->request_hash, err) == -1)
+    struct canon_text name = { 0 };
+    struct canon in;
+    int result = 0;
+
+    key->hash[0] = key->request_hash[0] = '\0';
+    canon_init(&in, facts, len);
+    canon_object(&in);
+    while (result == 0 && canon_next_key(&in, &name)) {
+        if (canon_key_is(&name, "idempotency_key"))
+            result = read_hash(&in, "idempotency_key", key->hash, err);
+        else if (canon_key_is(&name, "request_hash"))
+            result = read_hash(&in, "request_hash", key->request_hash, err);
+        else
+            canon_skip(&in);
+    }
+    if (result == -1)
         return -1;
+    canon_end(&in);
+    if (canon_failed(&in))
+        return err_set(err, ERR_INVALID,
+                       "the facts are not one canonical JSON object");
     if ((key->hash[0] == '\0') != (key->request_hash[0] == '\0'))
         return err_set(err, ERR_INVALID,
                        "idempotency_key and request_hash go together");

@@ -13,8 +13,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/uuid.h"
@@ -46,9 +44,10 @@ const struct key *keys_find(const struct keys *keys, const char *hash,
 /* Copied. */
 void keys_add(struct keys *keys, const struct key *key);
 
-/* The key in the facts of an accepted entry: hash and request_hash; "" when it
- * has none.  -1 on ERR_INVALID when they are not as they should be. */
-int keys_read(const json_t *facts, struct key *key,
+/* The key in the facts, or the body, of an accepted entry: hash and
+ * request_hash; "" when it has none.  -1 on ERR_INVALID when they are not as
+ * they should be. */
+int keys_read(const char *facts, size_t len, struct key *key,
               struct err *err) ATTR_MUST_CHECK;
 
 #endif

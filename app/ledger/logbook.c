@@ -13,9 +13,11 @@
 #include "ledger/vault.h"
 #include "sys/fd.h"
 #include "sys/log.h"
+#include "text/jsonw.h"
 
-#define GUARD_MS 10000
-#define OPEN_MS  15000 /* longer than all attempts before the spool's turn */
+#define GUARD_MS        10000
+#define OPEN_MS         15000 /* longer than all attempts before the spool's */
+#define MAX_FACTS_BYTES 4096  /* of an entry about the log itself */
 
 struct logbook {
     struct vault *vault; /* borrowed */
@@ -38,7 +40,7 @@ struct logbook {
     bool holding;
 
     /* log_closed, from its first attempt on. */
-    json_t *closing_facts;
+    struct buf closing_facts;
     struct logbook_result closing_result;
 };
 
@@ -121,10 +123,12 @@ logbook_is_holding(const struct logbook *book)
 
 /* One attempt at an entry about the log itself. */
 static enum logbook_outcome
-write_own(struct logbook *book, enum entry_kind kind, const json_t *facts,
+write_own(struct logbook *book, enum entry_kind kind, const struct buf *facts,
           struct logbook_result *result, struct err *err)
 {
-    const struct entry_record record = { .kind = kind, .facts = facts };
+    const struct entry_record record = { .kind = kind,
+                                         .facts = facts->bytes,
+                                         .facts_len = facts->len };
     enum logbook_outcome outcome = logbook_write(book, &record, 1, result, err);
 
     if (outcome == LOGBOOK_WRITTEN && !result->written) {
@@ -138,41 +142,57 @@ write_own(struct logbook *book, enum entry_kind kind, const json_t *facts,
 
 /* ---- the log before ---------------------------------------------------- */
 
-/* {log_id, size, root} of a log; a new reference, or NULL. */
-static json_t *
-describe_log(const struct store_log *log, struct err *err)
+/* Looks for it; it stays unset when there is none. */
+static int
+find_previous(struct logbook *book, struct err *err)
 {
-    char log_id[UUID_TEXT_LEN], hex[2 * ENTRY_HASH_LEN + 1];
-    uint8_t root[ENTRY_HASH_LEN];
-    json_t *object;
+    switch (vault_last_log(book->vault, &book->log_id, &book->previous, err)) {
+    case STORE_FAILED:
+        return -1;
+    case STORE_NONE:
+        break;
+    case STORE_FOUND:
+        book->has_previous = true;
+        break;
+    }
+    return 0;
+}
 
+/* The member previous: {log_id, root, size}, or null. */
+static int
+describe_previous(const struct logbook *book, struct jsonw *facts,
+                  struct err *err)
+{
+    const struct store_log *log = logbook_previous(book);
+    char log_id[UUID_TEXT_LEN], hex[ENTRY_HASH_HEX_LEN + 1];
+    uint8_t root[ENTRY_HASH_LEN];
+
+    if (log == NULL) {
+        jsonw_null(facts, "previous");
+        return 0;
+    }
     if (merkle_root(&log->tree, root, err) == -1)
-        return NULL;
+        return -1;
     uuid_format(&log->log_id, log_id);
     str_to_hex(root, sizeof(root), hex);
     log_info("ledger_previous_log", "log_id=%s size=%" PRId64 " root=%s",
              log_id, log->tree.size, hex);
-    object = json_pack("{s:s, s:I, s:s}", "log_id", log_id, "size",
-                       (json_int_t)log->tree.size, "root", hex);
-    if (object == NULL)
-        err_set(err, ERR_NOMEM, "description of a log");
-    return object;
+    jsonw_object(facts, "previous");
+    jsonw_string(facts, "log_id", log_id);
+    jsonw_string(facts, "root", hex);
+    jsonw_int(facts, "size", log->tree.size);
+    jsonw_end_object(facts);
+    return 0;
 }
 
-/* The same of the log before, or JSON null when there is none. */
-static json_t *
-describe_previous(struct logbook *book, struct err *err)
+/* Ends the object that the facts are. */
+static int
+end_facts(struct jsonw *facts, enum entry_kind kind, struct err *err)
 {
-    switch (vault_last_log(book->vault, &book->log_id, &book->previous, err)) {
-    case STORE_FAILED:
-        return NULL;
-    case STORE_NONE:
-        return json_null();
-    case STORE_FOUND:
-        break;
-    }
-    book->has_previous = true;
-    return describe_log(&book->previous, err);
+    jsonw_end_object(facts);
+    return jsonw_failed(facts)
+               ? err_set(err, ERR_NOMEM, "%s entry", entry_kind_name(kind))
+               : 0;
 }
 
 const struct store_log *
@@ -181,24 +201,24 @@ logbook_previous(const struct logbook *book)
     return book->has_previous ? &book->previous : NULL;
 }
 
-json_t *
-logbook_link_facts(struct logbook *book, struct err *err)
+int
+logbook_link_facts(struct logbook *book, struct buf *out, struct err *err)
 {
-    json_t *previous, *facts;
+    struct jsonw facts;
 
     if (book->linked)
-        return json_null();
-    previous = describe_previous(book, err);
-    if (previous == NULL)
-        return NULL;
-    if (json_is_null(previous)) {
+        return 0;
+    if (find_previous(book, err) == -1)
+        return -1;
+    if (!book->has_previous) {
         book->linked = true;
-        return previous;
+        return 0;
     }
-    facts = json_pack("{s:o}", "previous", previous);
-    if (facts == NULL)
-        err_set(err, ERR_NOMEM, "log_linked entry");
-    return facts;
+    jsonw_init(&facts, out);
+    jsonw_object(&facts, NULL);
+    if (describe_previous(book, &facts, err) == -1)
+        return -1;
+    return end_facts(&facts, ENTRY_LOG_LINKED, err);
 }
 
 /* ---- the name ---------------------------------------------------------- */
@@ -241,57 +261,55 @@ logbook_guard_name(struct logbook *book)
 
 /* The log before, as a log that begins knows it.  What the database cannot say
  * now is told later, by log_linked. */
-static json_t *
-describe_known(struct logbook *book, struct err *err)
+static int
+find_known(struct logbook *book, struct err *err)
 {
     struct err why = { 0 };
-    json_t *previous;
 
     book->linked = vault_is_whole(book->vault);
-    if (!book->linked)
-        return json_null();
-    previous = describe_previous(book, &why);
-    if (previous != NULL)
-        return previous;
-    if (why.kind != ERR_SYSTEM) {
-        err_set(err, why.kind, "%s", why.text);
-        return NULL;
-    }
+    if (!book->linked || find_previous(book, &why) == 0)
+        return 0;
+    if (why.kind != ERR_SYSTEM)
+        return err_set(err, why.kind, "%s", why.text);
     log_warn("ledger_link_later", "reason=%s", why.text);
     book->linked = false;
-    return json_null();
+    return 0;
 }
 
-/* A new object, or NULL. */
-static json_t *
-opened_facts(struct logbook *book, const char *host, struct err *err)
+static int
+opened_facts(struct logbook *book, const char *host, struct buf *out,
+             struct err *err)
 {
-    json_t *previous = describe_known(book, err);
-    json_t *facts;
+    struct jsonw facts;
 
-    if (previous == NULL)
-        return NULL;
-    facts = json_pack("{s:s, s:o, s:b, s:i}", "host", host, "previous",
-                      previous, "previous_known", book->linked ? 1 : 0,
-                      "scribe_pid", (int)getpid());
-    if (facts == NULL)
-        err_set(err, ERR_NOMEM, "log_opened entry");
-    return facts;
+    if (find_known(book, err) == -1)
+        return -1;
+    jsonw_init(&facts, out);
+    jsonw_object(&facts, NULL);
+    jsonw_string(&facts, "host", host);
+    if (describe_previous(book, &facts, err) == -1)
+        return -1;
+    jsonw_bool(&facts, "previous_known", book->linked);
+    jsonw_int(&facts, "scribe_pid", getpid());
+    return end_facts(&facts, ENTRY_LOG_OPENED, err);
 }
 
 static int
 write_opened(struct logbook *book, const char *host, struct err *err)
 {
     const int64_t end_by_mono_ms = clock_mono_ms() + OPEN_MS;
-    json_t *facts = opened_facts(book, host, err);
     enum logbook_outcome outcome = LOGBOOK_BLAMED;
     struct logbook_result result;
+    struct buf facts;
 
-    while (facts != NULL) {
+    buf_init(&facts, MAX_FACTS_BYTES);
+    if (opened_facts(book, host, &facts, err) == -1)
+        goto out;
+    for (;;) {
         struct err why = { 0 };
         int64_t retry_mono_ms;
 
-        outcome = write_own(book, ENTRY_LOG_OPENED, facts, &result, &why);
+        outcome = write_own(book, ENTRY_LOG_OPENED, &facts, &result, &why);
         if (outcome == LOGBOOK_WRITTEN)
             break;
         if (outcome == LOGBOOK_BLAMED || clock_mono_ms() >= end_by_mono_ms) {
@@ -304,7 +322,8 @@ write_opened(struct logbook *book, const char *host, struct err *err)
                 retry_mono_ms < end_by_mono_ms ? retry_mono_ms
                                                : end_by_mono_ms);
     }
-    json_decref(facts);
+out:
+    buf_close(&facts);
     return outcome == LOGBOOK_WRITTEN ? 0 : -1;
 }
 
@@ -319,6 +338,7 @@ logbook_open(struct vault *vault, const char *host, struct err *err)
         return NULL;
     }
     book->vault = vault;
+    buf_init(&book->closing_facts, MAX_FACTS_BYTES);
     for (size_t i = 0; i < LOGBOOK_MAX_BATCH; i++)
         seal_init(&book->seals[i]);
     if (uuid_v7_new(&book->log_id, err) == -1 ||
@@ -338,7 +358,7 @@ logbook_free(struct logbook *book)
         return;
     for (size_t i = 0; i < LOGBOOK_MAX_BATCH; i++)
         seal_close(&book->seals[i]);
-    json_decref(book->closing_facts);
+    buf_close(&book->closing_facts);
     free(book);
 }
 
@@ -354,42 +374,44 @@ logbook_id(const struct logbook *book)
     return &book->log_id;
 }
 
-/* A new object, or NULL. */
-static json_t *
-closed_facts(const struct logbook *book, struct err *err)
+static int
+closed_facts(const struct logbook *book, struct buf *out, struct err *err)
 {
     const int64_t *counts = book->kind_counts;
-    char hex[2 * ENTRY_HASH_LEN + 1];
+    char hex[ENTRY_HASH_HEX_LEN + 1];
     uint8_t root[ENTRY_HASH_LEN];
-    json_t *facts;
+    struct jsonw facts;
 
     if (merkle_root(&book->tree, root, err) == -1)
-        return NULL;
+        return -1;
     str_to_hex(root, sizeof(root), hex);
-    facts = json_pack("{s:I, s:s, s:{s:I, s:I, s:I, s:I}}", "size",
-                      (json_int_t)book->tree.size, "root", hex, "entries",
-                      "accepted", (json_int_t)counts[ENTRY_ACCEPTED],
-                      "finished", (json_int_t)counts[ENTRY_FINISHED], "left",
-                      (json_int_t)counts[ENTRY_LEFT], "orphaned",
-                      (json_int_t)counts[ENTRY_ORPHANED]);
-    if (facts == NULL)
-        err_set(err, ERR_NOMEM, "log_closed entry");
-    return facts;
+    jsonw_init(&facts, out);
+    jsonw_object(&facts, NULL);
+    jsonw_object(&facts, "entries");
+    jsonw_int(&facts, "accepted", counts[ENTRY_ACCEPTED]);
+    jsonw_int(&facts, "finished", counts[ENTRY_FINISHED]);
+    jsonw_int(&facts, "left", counts[ENTRY_LEFT]);
+    jsonw_int(&facts, "orphaned", counts[ENTRY_ORPHANED]);
+    jsonw_end_object(&facts);
+    jsonw_string(&facts, "root", hex);
+    jsonw_int(&facts, "size", book->tree.size);
+    return end_facts(&facts, ENTRY_LOG_CLOSED, err);
 }
 
 int
 logbook_close(struct logbook *book, struct err *err)
 {
+    struct buf *facts = &book->closing_facts;
     char log_id[UUID_TEXT_LEN];
 
-    if (book->closing_facts == NULL && book->holding)
+    if (facts->len == 0 && book->holding)
         return err_set(err, ERR_SYSTEM, "entries are still being written");
-    if (book->closing_facts == NULL)
-        book->closing_facts = closed_facts(book, err);
-    if (book->closing_facts == NULL)
+    if (facts->len == 0 && closed_facts(book, facts, err) == -1) {
+        buf_clear(facts);
         return -1;
-    switch (write_own(book, ENTRY_LOG_CLOSED, book->closing_facts,
-                      &book->closing_result, err)) {
+    }
+    switch (
+        write_own(book, ENTRY_LOG_CLOSED, facts, &book->closing_result, err)) {
     case LOGBOOK_WRITTEN:
         break;
     case LOGBOOK_HELD:

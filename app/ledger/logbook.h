@@ -18,9 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "ledger/entry.h"
 #include "ledger/merkle.h"
@@ -59,10 +58,9 @@ enum logbook_outcome logbook_write(struct logbook *book,
 /* A batch is held: nothing but it may be written. */
 bool logbook_is_holding(const struct logbook *book);
 
-/* The facts of log_linked: a new reference, NULL on error.  JSON null when
- * there is nothing to link. */
-json_t *logbook_link_facts(struct logbook *book,
-                           struct err *err) ATTR_MUST_CHECK;
+/* Appends the facts of log_linked, or nothing when there is nothing to link. */
+int logbook_link_facts(struct logbook *book, struct buf *facts,
+                       struct err *err) ATTR_MUST_CHECK;
 
 /* The log before, as it ended; NULL while it is not known, or when there is
  * none.  Borrowed. */

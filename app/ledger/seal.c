@@ -7,12 +7,14 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "client/crypto.h"
+#include "ledger/canon.h"
 #include "ledger/merkle.h"
-#include "text/json.h"
+#include "text/jsonw.h"
 #include "text/utf8.h"
 
 #define COMMITMENT_PREFIX 0x03
 #define KEEP_BODY_BYTES   8192 /* an ordinary body stays allocated */
+#define MAX_FACTS_BYTES   (SEAL_MAX_BODY_BYTES - 4096) /* room for our own */
 #define LEFT_STATUS       "cancelled"
 
 void
@@ -40,127 +42,194 @@ seal_commitment(const uint8_t salt[ENTRY_SALT_LEN], const void *bytes,
     return crypto_sha256(parts, ARRAY_LEN(parts), hash, err);
 }
 
-/* ---- content ----------------------------------------------------------- */
+/* ---- what the scribe adds ---------------------------------------------- */
 
-/* A new object {part, sha256, len, cleaned}, or NULL. */
-static json_t *
-commit_to(const struct entry_content *content,
-          const uint8_t salt[ENTRY_SALT_LEN], struct err *err)
-{
-    const char *name = entry_part_name(content->part);
-    uint8_t hash[ENTRY_HASH_LEN];
-    char hex[2 * ENTRY_HASH_LEN + 1];
-    json_t *object;
+struct writing {
+    const struct seal *seal;
+    struct jsonw body;
+    uint8_t commitments[ENTRY_MAX_PARTS][ENTRY_HASH_LEN];
+};
 
-    if (!utf8_is_clean(content->bytes, content->len)) {
-        err_set(err, ERR_INVALID, "the text of %s is not clean UTF-8", name);
-        return NULL;
-    }
-    if (seal_commitment(salt, content->bytes, content->len, hash, err) == -1)
-        return NULL;
-    str_to_hex(hash, sizeof(hash), hex);
-    object = json_pack("{s:s, s:s, s:I, s:b}", "part", name, "sha256", hex,
-                       "len", (json_int_t)content->len, "cleaned",
-                       content->cleaned ? 1 : 0);
-    if (object == NULL)
-        err_set(err, ERR_NOMEM, "commitment");
-    return object;
-}
-
-static json_t *
-commit_to_all(struct seal *seal, struct err *err)
-{
-    json_t *list = json_array();
-
-    if (list == NULL) {
-        err_set(err, ERR_NOMEM, "commitments");
-        return NULL;
-    }
-    if (crypto_random(seal->salts, seal->part_count * ENTRY_SALT_LEN, err) ==
-        -1)
-        goto fail;
-    for (size_t i = 0; i < seal->part_count; i++) {
-        json_t *one = commit_to(&seal->parts[i], seal->salts[i], err);
-
-        if (one == NULL)
-            goto fail;
-        if (json_array_append_new(list, one) == -1) {
-            err_set(err, ERR_NOMEM, "commitments");
-            goto fail;
-        }
-    }
-    return list;
-
-fail:
-    json_decref(list);
-    return NULL;
-}
-
-/* ---- the body ---------------------------------------------------------- */
-
-/* A new object with what the scribe adds to the facts, or NULL.  Takes over
- * content. */
-static json_t *
-new_frame_take(const struct seal *seal, json_t *content, struct err *err)
-{
-    static const struct uuid none = { { 0 } };
-    const bool about_log = memcmp(&seal->run_id, &none, sizeof(none)) == 0;
-    char log_id[UUID_TEXT_LEN], run_id[UUID_TEXT_LEN];
-    char recorded_at[CLOCK_UTC_LEN];
-    json_t *frame;
-
-    uuid_format(&seal->place.log_id, log_id);
-    uuid_format(&seal->run_id, run_id);
-    clock_format_utc(seal->place.recorded_unix_us, recorded_at);
-    frame = json_pack("{s:i, s:I, s:s, s:s, s:s, s:s?, s:o}", "v", ENTRY_FORMAT,
-                      "idx", (json_int_t)seal->place.idx, "kind",
-                      entry_kind_name(seal->kind), "log_id", log_id,
-                      "recorded_at", recorded_at, "run_id",
-                      about_log ? NULL : run_id, "content", content);
-    if (frame == NULL)
-        err_set(err, ERR_NOMEM, "entry");
-    return frame;
-}
-
-/* Facts may not pretend to be what the scribe adds. */
 static int
-check_facts(const json_t *facts, json_t *frame, struct err *err)
+commit_to_all(struct seal *seal, struct writing *writing, struct err *err)
 {
-    const char *key;
-    json_t *value;
+    const size_t count = seal->part_count;
 
-    if (!json_is_object(facts))
-        return err_set(err, ERR_INVALID, "the facts are not an object");
-    json_object_foreach(frame, key, value) if (
-        json_object_get(facts, key) !=
-        NULL) return err_set(err, ERR_INVALID,
-                             "the facts hold %s, which is the scribe's", key);
+    if (count > 0 &&
+        crypto_random(seal->salts, count * ENTRY_SALT_LEN, err) == -1)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        const struct entry_content *content = &seal->parts[i];
+
+        if (!utf8_is_clean(content->bytes, content->len))
+            return err_set(err, ERR_INVALID,
+                           "the text of %s is not clean UTF-8",
+                           entry_part_name(content->part));
+        if (seal_commitment(seal->salts[i], content->bytes, content->len,
+                            writing->commitments[i], err) == -1)
+            return -1;
+    }
     return 0;
 }
 
-static int
-write_body(struct seal *seal, const json_t *facts, struct err *err)
+static void
+add_content(struct writing *writing, const char *name)
 {
-    /* Jansson counts references even in what it only reads. */
-    json_t *counted_facts = (json_t *)(uintptr_t)facts;
-    json_t *content = commit_to_all(seal, err);
-    json_t *body;
-    int result = -1;
+    struct jsonw *body = &writing->body;
+    char hex[ENTRY_HASH_HEX_LEN + 1];
 
-    if (content == NULL)
-        return -1;
-    body = new_frame_take(seal, content, err);
-    if (body == NULL || check_facts(facts, body, err) == -1)
-        goto out;
-    if (json_object_update(body, counted_facts) == -1) {
-        err_set(err, ERR_NOMEM, "entry");
-        goto out;
+    jsonw_array(body, name);
+    for (size_t i = 0; i < writing->seal->part_count; i++) {
+        const struct entry_content *content = &writing->seal->parts[i];
+
+        str_to_hex(writing->commitments[i], ENTRY_HASH_LEN, hex);
+        jsonw_object(body, NULL);
+        jsonw_bool(body, "cleaned", content->cleaned);
+        jsonw_int(body, "len", (int64_t)content->len);
+        jsonw_string(body, "part", entry_part_name(content->part));
+        jsonw_string(body, "sha256", hex);
+        jsonw_end_object(body);
     }
+    jsonw_end_array(body);
+}
+
+static void
+add_idx(struct writing *writing, const char *name)
+{
+    jsonw_int(&writing->body, name, writing->seal->place.idx);
+}
+
+static void
+add_kind(struct writing *writing, const char *name)
+{
+    jsonw_string(&writing->body, name, entry_kind_name(writing->seal->kind));
+}
+
+static void
+add_log_id(struct writing *writing, const char *name)
+{
+    char text[UUID_TEXT_LEN];
+
+    uuid_format(&writing->seal->place.log_id, text);
+    jsonw_string(&writing->body, name, text);
+}
+
+static void
+add_recorded_at(struct writing *writing, const char *name)
+{
+    char text[CLOCK_UTC_LEN];
+
+    clock_format_utc(writing->seal->place.recorded_unix_us, text);
+    jsonw_string(&writing->body, name, text);
+}
+
+static void
+add_run_id(struct writing *writing, const char *name)
+{
+    const struct uuid *run_id = &writing->seal->run_id;
+    char text[UUID_TEXT_LEN];
+
+    uuid_format(run_id, text);
+    jsonw_string(&writing->body, name, uuid_is_nil(run_id) ? NULL : text);
+}
+
+static void
+add_v(struct writing *writing, const char *name)
+{
+    jsonw_int(&writing->body, name, ENTRY_FORMAT);
+}
+
+#define OWN(name, add) \
+    { \
+        { name, sizeof(name) - 1, false }, add \
+    }
+
+/* In the order of their names, as the members of the facts are. */
+static const struct own {
+    struct canon_text name;
+    void (*add)(struct writing *writing, const char *name);
+} owns[] = {
+    OWN("content", add_content),
+    OWN("idx", add_idx),
+    OWN("kind", add_kind),
+    OWN("log_id", add_log_id),
+    OWN("recorded_at", add_recorded_at),
+    OWN("run_id", add_run_id),
+    OWN("v", add_v),
+};
+
+/* ---- the body ---------------------------------------------------------- */
+
+/* Adds of the scribe's members from *next on those that come before key, or
+ * all that are left when it is NULL. */
+static int
+add_owns(struct writing *writing, size_t *next, const struct canon_text *key,
+         struct err *err)
+{
+    for (; *next < ARRAY_LEN(owns); (*next)++) {
+        const struct own *own = &owns[*next];
+        const int order = key == NULL ? -1 : canon_key_compare(&own->name, key);
+
+        if (order == 0)
+            return err_set(err, ERR_INVALID,
+                           "the facts hold %s, which is the scribe's",
+                           own->name.bytes);
+        if (order > 0)
+            break;
+        own->add(writing, own->name.bytes);
+    }
+    return 0;
+}
+
+/* One walk over the facts checks them and copies them, member by member, to
+ * where each belongs among the scribe's. */
+static int
+merge(struct writing *writing, const struct entry_record *record,
+      struct err *err)
+{
+    struct canon_text key = { 0 };
+    struct canon facts;
+    size_t next = 0;
+
+    canon_init(&facts, record->facts, record->facts_len);
+    jsonw_object(&writing->body, NULL);
+    canon_object(&facts);
+    while (canon_next_key(&facts, &key)) {
+        const char *member = key.bytes - 1; /* with its quote */
+        struct canon_text value;
+
+        if (add_owns(writing, &next, &key, err) == -1)
+            return -1;
+        canon_raw(&facts, &value);
+        jsonw_raw(&writing->body, NULL, member,
+                  (size_t)(value.bytes + value.len - member));
+    }
+    canon_end(&facts);
+    if (canon_failed(&facts))
+        return err_set(err, ERR_INVALID,
+                       "the facts are not one canonical JSON object");
+    if (add_owns(writing, &next, NULL, err) == -1)
+        return -1;
+    jsonw_end_object(&writing->body);
+    return jsonw_failed(&writing->body) ? err_set(err, ERR_NOMEM, "entry") : 0;
+}
+
+static int
+write_body(struct seal *seal, const struct entry_record *record,
+           struct err *err)
+{
+    struct writing writing = { .seal = seal };
+
+    if (record->facts_len > MAX_FACTS_BYTES)
+        return err_set(err, ERR_LIMIT, "the facts are longer than %u bytes",
+                       MAX_FACTS_BYTES);
+    if (!utf8_is_clean(record->facts, record->facts_len))
+        return err_set(err, ERR_INVALID, "the facts are not clean UTF-8");
+    if (commit_to_all(seal, &writing, err) == -1)
+        return -1;
     buf_shrink(&seal->body, KEEP_BODY_BYTES);
-    result = json_write_canonical(body, &seal->body, err);
-out:
-    json_decref(body);
-    return result;
+    jsonw_init(&writing.body, &seal->body);
+    return merge(&writing, record, err);
 }
 
 /* Nothing but that the client left: it has no texts and one status. */
@@ -201,7 +270,7 @@ seal_record(struct seal *seal, const struct entry_record *record,
     seal->place = *place;
     seal->parts = record->parts;
     seal->part_count = record->part_count;
-    if (write_body(seal, record->facts, err) == -1)
+    if (write_body(seal, record, err) == -1)
         return -1;
     if (columns_read(&seal->columns, seal->body.bytes, seal->body.len, err) ==
             -1 ||

@@ -135,3 +135,11 @@ jsonw_null(struct jsonw *writer, const char *name)
     lead(writer, name);
     put(writer, "null");
 }
+
+void
+jsonw_raw(struct jsonw *writer, const char *name, const char *json, size_t len)
+{
+    lead(writer, name);
+    if (!writer->failed)
+        writer->failed = buf_append(writer->out, json, len) != BUF_OK;
+}

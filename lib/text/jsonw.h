@@ -45,6 +45,11 @@ void jsonw_int(struct jsonw *writer, const char *name, int64_t value);
 void jsonw_bool(struct jsonw *writer, const char *name, bool value);
 void jsonw_null(struct jsonw *writer, const char *name);
 
+/* A value that is JSON text already; without a name, also a member that begins
+ * with its own. */
+void jsonw_raw(struct jsonw *writer, const char *name, const char *json,
+               size_t len);
+
 /* null for a negative value, which is how unknown counts and times travel. */
 void jsonw_count(struct jsonw *writer, const char *name, int64_t value);
 

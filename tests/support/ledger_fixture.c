@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "base/clock.h"
 #include "support/scratch.h"
+#include "support/spoken.h"
 
 #define WAIT_MS         20000
 #define USUAL_START     "2026-01-31T23:59:59.123456Z"
@@ -140,18 +141,19 @@ fixture_write(struct fixture *fixture, enum entry_kind kind,
     struct logbook_result result;
     struct err err = { 0 };
     struct entry_record record = { .kind = kind, .run_id = *run_id };
-    json_t *facts;
+    char *facts;
 
     if (options == NULL)
         options = &usual;
-    facts = make_facts(kind, options);
+    facts = spoken_text_take(make_facts(kind, options));
     record.facts = facts;
+    record.facts_len = strlen(facts);
     record.parts = options->parts;
     record.part_count = options->part_count;
     assert_int_equal(logbook_write(fixture->book, &record, 1, &result, &err),
                      LOGBOOK_WRITTEN);
     must(result.written ? 0 : -1, &result.err);
-    json_decref(facts);
+    free(facts);
     return result.receipt;
 }
 

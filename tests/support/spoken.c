@@ -8,18 +8,35 @@
 
 #include <cmocka.h>
 
-/* The text of the facts is the caller's to free. */
+#include "text/json.h"
+
+#define MAX_BYTES (4u << 20)
+
+char *
+spoken_text_take(json_t *facts)
+{
+    struct buf out;
+    char *text;
+
+    assert_non_null(facts);
+    buf_init(&out, MAX_BYTES);
+    assert_int_equal(json_write_canonical(facts, &out, NULL), 0);
+    text = strdup(out.bytes);
+    assert_non_null(text);
+    buf_close(&out);
+    json_decref(facts);
+    return text;
+}
+
 static struct frame_record
-say(const struct entry_record *record, char **text)
+say(const struct entry_record *record)
 {
     struct frame_record said = { .kind = record->kind,
                                  .run_id = record->run_id,
+                                 .facts = record->facts,
+                                 .facts_len = record->facts_len,
                                  .part_count = record->part_count };
 
-    *text = json_dumps(record->facts, JSON_COMPACT);
-    assert_non_null(*text);
-    said.facts = *text;
-    said.facts_len = strlen(*text);
     for (size_t i = 0; i < record->part_count; i++)
         said.parts[i] = record->parts[i];
     return said;
@@ -29,22 +46,16 @@ int
 spoken_append(struct buf *out, const struct entry_record *record,
               struct err *err)
 {
-    char *text;
-    const struct frame_record said = say(record, &text);
-    const int result = frame_append_record(out, &said, err);
+    const struct frame_record said = say(record);
 
-    free(text);
-    return result;
+    return frame_append_record(out, &said, err);
 }
 
 int
 spoken_submit(struct clerk *clerk, const struct entry_record *record,
               int64_t deadline_mono_ms, struct err *err)
 {
-    char *text;
-    const struct frame_record said = say(record, &text);
-    const int result = clerk_submit(clerk, &said, deadline_mono_ms, err);
+    const struct frame_record said = say(record);
 
-    free(text);
-    return result;
+    return clerk_submit(clerk, &said, deadline_mono_ms, err);
 }

@@ -22,6 +22,7 @@
 #include "ledger/store.h"
 #include "ledger/verify.h"
 #include "support/pg_cluster.h"
+#include "support/spoken.h"
 
 #define ATTEMPT_MS 2000
 #define MAX_SAID   64
@@ -76,14 +77,16 @@ put(struct log *log, enum entry_kind kind, const struct uuid *run,
 {
     const struct seal_place place = { log->id, log->tree.size,
                                       clock_unix_us() };
-    struct entry_record record = {
-        .kind = kind, .facts = facts, .parts = parts, .part_count = part_count
-    };
+    char *text = spoken_text_take(facts);
+    struct entry_record record = { .kind = kind,
+                                   .facts = text,
+                                   .facts_len = strlen(text),
+                                   .parts = parts,
+                                   .part_count = part_count };
     struct seal *seal = calloc(1, sizeof(*seal));
     const struct seal *entries[] = { seal };
     struct err err = { 0 };
 
-    assert_non_null(facts);
     assert_non_null(seal);
     seal_init(seal);
     if (run != NULL)
@@ -91,7 +94,7 @@ put(struct log *log, enum entry_kind kind, const struct uuid *run,
     must(seal_record(seal, &record, &place, &err), &err);
     must(store->ops->write(store, entries, 1, &err), &err);
     must(merkle_append(&log->tree, seal->leaf_hash, &err), &err);
-    json_decref(facts);
+    free(text);
     seal_close(seal);
     free(seal);
 }

@@ -19,6 +19,7 @@
 #include "ledger/store.h"
 #include "support/ledger_fixture.h"
 #include "support/pg_cluster.h"
+#include "support/spoken.h"
 
 #define ATTEMPT_MS 2000
 #define REQUEST_HASH \
@@ -100,8 +101,9 @@ make_keyed(enum entry_kind kind, const struct uuid *run_id, int64_t unix_us,
         json_pack("{s:s, s:s, s:s, s:s}", "host", HOST, "started_at",
                   "2026-01-31T23:59:59.123456Z", "status",
                   kind == ENTRY_LEFT ? "cancelled" : "ok", "user_id", "u-1");
-    struct entry_record record = { .kind = kind, .facts = facts };
+    struct entry_record record = { .kind = kind };
     struct err err = { 0 };
+    char *text;
 
     if (run_id != NULL) {
         record.run_id = *run_id;
@@ -114,11 +116,14 @@ make_keyed(enum entry_kind kind, const struct uuid *run_id, int64_t unix_us,
         json_object_set_new(facts, "idempotency_key", json_string(key_hash));
         json_object_set_new(facts, "request_hash", json_string(REQUEST_HASH));
     }
+    text = spoken_text_take(facts);
+    record.facts = text;
+    record.facts_len = strlen(text);
     assert_non_null(seal);
     seal_init(seal);
     if (seal_record(seal, &record, &place, &err) == -1)
         fail_msg("%s", err.text);
-    json_decref(facts);
+    free(text);
     return seal;
 }
 
