@@ -13,9 +13,9 @@
  *
  * Canonical is what json_write_canonical() writes of clean text: keys rising and
  * so never doubled, no blanks, integers only, the shortest escapes, no U+0000.
- * Whether the bytes are UTF-8 is not looked at: see utf8_is_clean().  The first departure
- * makes everything after it fail, so that it is asked about once.  A value is
- * taken by exactly one call.
+ * The first departure makes everything after it fail, so that it is asked about
+ * once.  A value is taken by exactly one call.  Whether the bytes are UTF-8 is
+ * not looked at here: see utf8_is_clean().
  *
  * For bodies of entries, which the scribe makes and verification reads by the
  * million.

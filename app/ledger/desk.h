@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "ledger/frame.h"
 #include "ledger/halving.h"

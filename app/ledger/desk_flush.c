@@ -56,7 +56,7 @@ read_accepted(const struct buf *body, struct canon_text told[ORPHAN_MEMBERS],
 static int
 write_orphan_facts(const struct buf *accepted, struct buf *out, struct err *err)
 {
-    struct canon_text told[ORPHAN_MEMBERS] = { { NULL } };
+    struct canon_text told[ORPHAN_MEMBERS] = { { 0 } };
     struct jsonw facts;
 
     if (read_accepted(accepted, told, err) == -1)

@@ -139,23 +139,23 @@ add_v(struct writing *writing, const char *name)
     jsonw_int(&writing->body, name, ENTRY_FORMAT);
 }
 
-#define OWN(name, add) \
+#define OWN_MEMBER(name, add) \
     { \
         { name, sizeof(name) - 1, false }, add \
     }
 
 /* In the order of their names, as the members of the facts are. */
-static const struct own {
+static const struct own_member {
     struct canon_text name;
     void (*add)(struct writing *writing, const char *name);
-} owns[] = {
-    OWN("content", add_content),
-    OWN("idx", add_idx),
-    OWN("kind", add_kind),
-    OWN("log_id", add_log_id),
-    OWN("recorded_at", add_recorded_at),
-    OWN("run_id", add_run_id),
-    OWN("v", add_v),
+} own_members[] = {
+    OWN_MEMBER("content", add_content),
+    OWN_MEMBER("idx", add_idx),
+    OWN_MEMBER("kind", add_kind),
+    OWN_MEMBER("log_id", add_log_id),
+    OWN_MEMBER("recorded_at", add_recorded_at),
+    OWN_MEMBER("run_id", add_run_id),
+    OWN_MEMBER("v", add_v),
 };
 
 /* ---- the body ---------------------------------------------------------- */
@@ -163,11 +163,11 @@ static const struct own {
 /* Adds of the scribe's members from *next on those that come before key, or
  * all that are left when it is NULL. */
 static int
-add_owns(struct writing *writing, size_t *next, const struct canon_text *key,
-         struct err *err)
+add_own_members(struct writing *writing, size_t *next,
+                const struct canon_text *key, struct err *err)
 {
-    for (; *next < ARRAY_LEN(owns); (*next)++) {
-        const struct own *own = &owns[*next];
+    for (; *next < ARRAY_LEN(own_members); (*next)++) {
+        const struct own_member *own = &own_members[*next];
         const int order = key == NULL ? -1 : canon_key_compare(&own->name, key);
 
         if (order == 0)
@@ -198,7 +198,7 @@ merge(struct writing *writing, const struct entry_record *record,
         const char *member = key.bytes - 1; /* with its quote */
         struct canon_text value;
 
-        if (add_owns(writing, &next, &key, err) == -1)
+        if (add_own_members(writing, &next, &key, err) == -1)
             return -1;
         canon_raw(&facts, &value);
         jsonw_raw(&writing->body, NULL, member,
@@ -208,7 +208,7 @@ merge(struct writing *writing, const struct entry_record *record,
     if (canon_failed(&facts))
         return err_set(err, ERR_INVALID,
                        "the facts are not one canonical JSON object");
-    if (add_owns(writing, &next, NULL, err) == -1)
+    if (add_own_members(writing, &next, NULL, err) == -1)
         return -1;
     jsonw_end_object(&writing->body);
     return jsonw_failed(&writing->body) ? err_set(err, ERR_NOMEM, "entry") : 0;
