@@ -11,8 +11,9 @@
  *     canon_end(&in);
  *     if (canon_failed(&in)) ...
  *
- * Canonical is what json_write_canonical() writes of clean text: keys rising and
- * so never doubled, no blanks, integers only, the shortest escapes, no U+0000.
+ * Canonical is the one text that equal values have: keys rising by their bytes
+ * and so never doubled, no blanks, integers only, the shortest escapes and those
+ * only where they must be; without U+0000.  With jsonw, write names in order.
  * The first departure makes everything after it fail, so that it is asked about
  * once.  A value is taken by exactly one call.  Whether the bytes are UTF-8 is
  * not looked at here: see utf8_is_clean().

@@ -63,8 +63,8 @@ struct frame_record {
     enum entry_kind kind; /* from a worker: accepted, finished, left, admin */
     struct uuid run_id;
     int64_t submitted_mono_ms; /* by the host's clock, which all share */
-    const char *facts; /* the text of an object, not looked at here; members
-                        * as listed in docs/LEDGER.md */
+    const char *facts; /* the canonical text of an object, not looked at here;
+                        * members as listed in docs/LEDGER.md */
     size_t facts_len;
     struct entry_content parts[ENTRY_MAX_PARTS];
     size_t part_count;

@@ -298,29 +298,6 @@ json_write(const json_t *value, struct buf *out, struct err *err)
                      "JSON text", err);
 }
 
-/* Jansson's iterators ask for a value they may change, and do not change it. */
-static json_t *
-iterable(const json_t *value)
-{
-    json_t *same;
-
-    memcpy(&same, &value, sizeof(same));
-    return same;
-}
-
-static bool
-has_real(const json_t *value)
-{
-    json_t *member;
-    const char *key;
-    size_t index;
-
-    json_object_foreach(iterable(value), key,
-                        member) if (has_real(member)) return true;
-    json_array_foreach(value, index, member) if (has_real(member)) return true;
-    return json_is_real(value);
-}
-
 /* The same forms as Jansson's, so that both ways of writing agree. */
 static enum buf_status
 append_escape(struct buf *out, char byte)
@@ -370,134 +347,17 @@ json_append_string(struct buf *out, const char *bytes, size_t len)
     return status;
 }
 
-/* ---- canonical writing --------------------------------------------------- */
-
-/* Jansson could do it too, and takes three times as long: each record is
- * written so by a worker, and again by the scribe. */
-
-struct member {
-    const char *key;
-    size_t key_len;
-    const json_t *value;
-};
-
-static int
-compare_members(const void *a, const void *b)
-{
-    const struct member *left = a;
-    const struct member *right = b;
-    const size_t shorter =
-        left->key_len < right->key_len ? left->key_len : right->key_len;
-    const int order = memcmp(left->key, right->key, shorter);
-
-    if (order != 0)
-        return order;
-    return left->key_len < right->key_len ? -1 : left->key_len > right->key_len;
-}
-
-static enum buf_status append_value(struct buf *out, const json_t *value);
-
-static enum buf_status
-append_member(struct buf *out, const struct member *member)
-{
-    enum buf_status status =
-        json_append_string(out, member->key, member->key_len);
-
-    if (status == BUF_OK)
-        status = buf_append(out, ":", 1);
-    return status == BUF_OK ? append_value(out, member->value) : status;
-}
-
-/* Owned; NULL also when there are none. */
-static struct member *
-sorted_members(const json_t *object, size_t count)
-{
-    struct member *members = calloc(count, sizeof(*members));
-    void *at = json_object_iter(iterable(object));
-
-    for (size_t i = 0; members != NULL && i < count; i++) {
-        members[i] = (struct member){ json_object_iter_key(at),
-                                      json_object_iter_key_len(at),
-                                      json_object_iter_value(at) };
-        at = json_object_iter_next(iterable(object), at);
-    }
-    if (members != NULL)
-        qsort(members, count, sizeof(*members), compare_members);
-    return members;
-}
-
-static enum buf_status
-append_object(struct buf *out, const json_t *object)
-{
-    const size_t count = json_object_size(object);
-    struct member *members = count > 0 ? sorted_members(object, count) : NULL;
-    enum buf_status status = buf_append(out, "{", 1);
-
-    if (count > 0 && members == NULL)
-        status = BUF_NOMEM;
-    for (size_t i = 0; i < count && status == BUF_OK; i++) {
-        if (i > 0)
-            status = buf_append(out, ",", 1);
-        if (status == BUF_OK)
-            status = append_member(out, &members[i]);
-    }
-    free(members);
-    return status == BUF_OK ? buf_append(out, "}", 1) : status;
-}
-
-static enum buf_status
-append_array(struct buf *out, const json_t *array)
-{
-    enum buf_status status = buf_append(out, "[", 1);
-
-    for (size_t i = 0; i < json_array_size(array) && status == BUF_OK; i++) {
-        if (i > 0)
-            status = buf_append(out, ",", 1);
-        if (status == BUF_OK)
-            status = append_value(out, json_array_get(array, i));
-    }
-    return status == BUF_OK ? buf_append(out, "]", 1) : status;
-}
-
-static enum buf_status
-append_value(struct buf *out, const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        return append_object(out, value);
-    case JSON_ARRAY:
-        return append_array(out, value);
-    case JSON_STRING:
-        return json_append_string(out, json_string_value(value),
-                                  json_string_length(value));
-    case JSON_INTEGER:
-        return buf_append_int(out, json_integer_value(value));
-    case JSON_TRUE:
-        return buf_append_str(out, "true");
-    case JSON_FALSE:
-        return buf_append_str(out, "false");
-    case JSON_NULL:
-    case JSON_REAL: /* there is none, see below */
-        break;
-    }
-    return buf_append_str(out, "null");
-}
-
-int
-json_write_canonical(const json_t *value, struct buf *out, struct err *err)
-{
-    const size_t before = out->len;
-    enum buf_status status;
-
-    if (has_real(value))
-        return err_set(err, ERR_INVALID, "a real number has no canonical text");
-    status = append_value(out, value);
-    if (status != BUF_OK)
-        buf_truncate(out, before);
-    return buf_error(out, status, "JSON text", err);
-}
-
 /* ---- reading ------------------------------------------------------------ */
+
+/* Jansson's iterators ask for a value they may change, and do not change it. */
+static json_t *
+iterable(const json_t *value)
+{
+    json_t *same;
+
+    memcpy(&same, &value, sizeof(same));
+    return same;
+}
 
 size_t
 json_count(const json_t *value)

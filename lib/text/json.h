@@ -1,5 +1,5 @@
 /*
- * json - Jansson with our limits: parse hostile text, write canonical text.
+ * json - Jansson with our limits: parse hostile text, write text.
  *
  * Jansson 2.14 rejects what providers do send: lone surrogate escapes,
  * \u0000 and invalid UTF-8.  json_parse_lenient() mends those once, to U+FFFD,
@@ -33,13 +33,7 @@ json_t *json_parse_lenient(const char *bytes, size_t len, size_t max_depth,
 json_t *json_parse_inexact(const char *bytes, size_t len, size_t max_depth,
                            bool *cleaned, struct err *err) ATTR_MUST_CHECK;
 
-/* Sorted keys (by bytes), no blanks, integers only, UTF-8 kept as it is: the
- * one text that equal values have.  ERR_INVALID when a real number is in it.
- * Like json_write(), adds to out the whole text or nothing. */
-int json_write_canonical(const json_t *value, struct buf *out,
-                         struct err *err) ATTR_MUST_CHECK;
-
-/* Compact, keys in insertion order. */
+/* Compact, keys in insertion order.  Adds to out the whole text or nothing. */
 int json_write(const json_t *value, struct buf *out,
                struct err *err) ATTR_MUST_CHECK;
 
