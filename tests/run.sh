@@ -19,8 +19,8 @@ build() {
 }
 
 log=$(mktemp)
-fire_pid=
-trap 'rm -f "$log"; [ -z "$fire_pid" ] || kill "$fire_pid" 2>/dev/null || :' EXIT
+other=
+trap 'rm -f "$log"; [ -z "$other" ] || kill "$other" 2>/dev/null || :' EXIT
 
 stage "sources: layers, format, manual pages"
 tests/check_layers.sh
@@ -37,31 +37,36 @@ done
 stage "the schema for PostgreSQL"
 tests/sql/run.sh
 
-# Two minutes of rude clients, beside tests that mostly wait; the rest by itself,
-# because it measures promises in time.
-beside="tests/process/test_audit_policy.py tests/process/test_postgres_keys.py
-    tests/process/test_slow_clients.py tests/process/test_faults_by_phase.py
-    tests/process/test_one_name.py tests/e2e/test_doctor.py
-    tests/e2e/test_proof.py"
-fire=tests/process/test_fire.py
-ignored=$(printf -- '--ignore=%s ' "$fire" $beside)
-
 service() {
     TANDEM_BUILD=build/gcc TANDEM_BUILD_ASAN=build/asan TANDEM_VALGRIND=1 \
         /usr/bin/python3 -m pytest -q -p no:cacheprovider "$@"
 }
 
+# Two lists of tests at once: most of them mostly wait, and those that measure
+# promises in time know how late the machine is.
+both() {
+    service $1 >"$log" 2>&1 &
+    other=$!
+    failed=0
+    service $2 || failed=1
+    wait "$other" || failed=1
+    other=
+    cat "$log"
+    [ "$failed" -eq 0 ]
+}
+
+# Two minutes of rude clients, with those beside them that wait the most.
+fire=tests/process/test_fire.py
+beside="tests/process/test_audit_policy.py tests/process/test_postgres_keys.py
+    tests/process/test_slow_clients.py tests/process/test_faults_by_phase.py
+    tests/process/test_one_name.py tests/e2e/test_doctor.py
+    tests/e2e/test_proof.py"
+ignored=$(printf -- '--ignore=%s ' "$fire" $beside)
+
 stage "the whole service, under fire"
-service "$fire" >"$log" 2>&1 &
-fire_pid=$!
-failed=0
-service $beside || failed=1
-wait "$fire_pid" || failed=1
-fire_pid=
-cat "$log"
-[ "$failed" -eq 0 ]
+both "$fire" "$beside"
 
 stage "the whole service"
-service $ignored tests/process tests/e2e
+both "$ignored tests/e2e" "$ignored tests/process"
 
 stage "all tests passed"

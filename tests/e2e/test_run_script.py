@@ -31,7 +31,9 @@ class Run:
                 shutil.copytree(ROOT / part, self.folder / part)
         self.port = port or free_port()
         self.process = Process(
-            script, [*command, self.folder / "conf/dev" / script],
+            script,  # in the background of a shell, Ctrl-C is ignored
+            ["env", "--default-signal=INT", *command,
+             self.folder / "conf/dev" / script],
             self.folder / f"output-{self.port}",
             {"PATH": PATH, "B": str(BUILD), "PORT": str(self.port), **env},
             cwd="/")
