@@ -65,6 +65,7 @@ def quiet_usage(stack):
 
 def assert_nothing_grew(before, after, scribes):
     assert set(before) == set(after), "nobody died, nobody came"
+    assert len(scribes) == 1
     # Connections to providers are kept, one a model, in some more than others;
     # the scribe has one from each worker that ever served.
     most = max(descriptors for pid, (_, descriptors) in before.items()
@@ -154,7 +155,8 @@ def test_rude_clients_and_failing_models_cost_nobody_anything():
         assert kinds.get("orphaned", 0) == 0, "nobody was killed"
         assert_metrics_agree_with_the_ledger(stack)
         assert_no_request_is_unknown_to_the_ledger(stack)
-        assert_nothing_grew(before, after, stack.workers("scribe"))
+        scribes = {line["pid"] for line in stack.log.lines(role="scribe")}
+        assert_nothing_grew(before, after, scribes)
         assert stack.metric("worker_restarts_total") == 0
         sim = stack.sim.stats()
         assert sim["flash"]["open"] == sim["pro"]["open"] == 0
