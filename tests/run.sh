@@ -37,18 +37,16 @@ done
 stage "the schema for PostgreSQL"
 tests/sql/run.sh
 
-service() {
-    TANDEM_BUILD=build/gcc TANDEM_BUILD_ASAN=build/asan TANDEM_VALGRIND=1 \
-        /usr/bin/python3 -m pytest -q -p no:cacheprovider "$@"
-}
+export TANDEM_BUILD=build/gcc TANDEM_BUILD_ASAN=build/asan TANDEM_VALGRIND=1
+service="/usr/bin/python3 -m pytest -q -p no:cacheprovider"
 
 # Two lists of tests at once: most of them mostly wait, and those that measure
 # promises in time know how late the machine is.
 both() {
-    service $1 >"$log" 2>&1 &
+    $service $1 >"$log" 2>&1 &
     other=$!
     failed=0
-    service $2 || failed=1
+    $service $2 || failed=1
     wait "$other" || failed=1
     other=
     cat "$log"

@@ -42,9 +42,9 @@ enum clerk_state {
 struct clerk *clerk_new(const char *path, struct err *err) ATTR_MUST_CHECK;
 void clerk_free(struct clerk *clerk); /* NULL is fine */
 
-/* The record is copied, its submitted_mono_ms is ours.  A failure lets go of the run: the scribe will give it
- * the end that we cannot.  -1 on ERR_LIMIT (larger than the scribe takes),
- * ERR_NOMEM, ERR_INVALID. */
+/* The record is copied, its submitted_mono_ms is ours.  A failure lets go of the
+ * run: the scribe will give it the end that we cannot.  -1 on ERR_LIMIT (larger
+ * than the scribe takes), ERR_NOMEM, ERR_INVALID. */
 int clerk_submit(struct clerk *clerk, const struct frame_record *record,
                  int64_t deadline_mono_ms, struct err *err) ATTR_MUST_CHECK;
 

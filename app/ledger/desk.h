@@ -84,6 +84,7 @@ struct desk {
     int64_t began_mono_ms;
     bool caught_up;              /* with what the database knows */
     bool linked;                 /* to the log before, as far as the desk can */
+    int64_t link_mono_ms;        /* not before */
     int64_t quiet_until_mono_ms; /* no orphans before: one failed */
 
     /* The batch.  results[] below halving.done are settled. */

@@ -11,6 +11,7 @@
 #include "text/jsonw.h"
 
 #define MISSES_TO_ORPHAN 2
+#define LINK_PAUSE_MS    5000 /* after a failed attempt to name the log before */
 #define QUIET_MS         1000  /* after a failed attempt, for orphans */
 #define REFUSED_MS       60000 /* for one that was refused */
 
@@ -201,14 +202,21 @@ take_over_runs(struct desk *desk, struct err *err)
     return 0;
 }
 
+/* Whoever asks for the log before may wait in vain for what is still written to
+ * it, and every attempt holds up the records meanwhile. */
+static bool
+may_link(const struct desk *desk)
+{
+    return !desk->linked && vault_is_whole(desk->vault) &&
+           clock_mono_ms() >= desk->link_mono_ms;
+}
+
 static int
 link_log(struct desk *desk, struct err *err)
 {
     struct buf facts;
 
-    if (desk->linked || !vault_is_whole(desk->vault))
-        return 0;
-    buf_init(&facts, SEAL_MAX_BODY_BYTES);
+    buf_init(&facts, LOGBOOK_FACTS_BYTES);
     if (logbook_link_facts(desk->book, &facts, err) == -1) {
         buf_close(&facts);
         return -1;
@@ -227,7 +235,10 @@ desk_catch_up(struct desk *desk)
     if ((desk->caught_up && desk->linked) || desk_is_holding(desk) ||
         desk_batch_is_full(desk) || !vault_is_clear(desk->vault))
         return;
-    if (take_over_runs(desk, &err) == -1 || link_log(desk, &err) == -1)
+    if (take_over_runs(desk, &err) == 0 && may_link(desk) &&
+        link_log(desk, &err) == -1)
+        desk->link_mono_ms = clock_mono_ms() + LINK_PAUSE_MS;
+    if (err.kind != ERR_NONE)
         log_error("ledger_catch_up_failed", "reason=%s", err.text);
 }
 

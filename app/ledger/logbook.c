@@ -15,9 +15,8 @@
 #include "sys/log.h"
 #include "text/jsonw.h"
 
-#define GUARD_MS        10000
-#define OPEN_MS         15000 /* longer than all attempts before the spool's */
-#define MAX_FACTS_BYTES 4096  /* of an entry about the log itself */
+#define GUARD_MS 10000
+#define OPEN_MS  15000 /* longer than all attempts before the spool's */
 
 struct logbook {
     struct vault *vault; /* borrowed */
@@ -230,7 +229,7 @@ static bool
 is_strange(const struct logbook *book, const struct uuid *log_id)
 {
     return memcmp(log_id, &book->log_id, sizeof(*log_id)) > 0 &&
-           memcmp(log_id, &book->previous.log_id, sizeof(*log_id)) != 0;
+           !uuid_equals(log_id, &book->previous.log_id);
 }
 
 void
@@ -302,7 +301,7 @@ write_opened(struct logbook *book, const char *host, struct err *err)
     struct logbook_result result;
     struct buf facts;
 
-    buf_init(&facts, MAX_FACTS_BYTES);
+    buf_init(&facts, LOGBOOK_FACTS_BYTES);
     if (opened_facts(book, host, &facts, err) == -1)
         goto out;
     for (;;) {
@@ -338,7 +337,7 @@ logbook_open(struct vault *vault, const char *host, struct err *err)
         return NULL;
     }
     book->vault = vault;
-    buf_init(&book->closing_facts, MAX_FACTS_BYTES);
+    buf_init(&book->closing_facts, LOGBOOK_FACTS_BYTES);
     for (size_t i = 0; i < LOGBOOK_MAX_BATCH; i++)
         seal_init(&book->seals[i]);
     if (uuid_v7_new(&book->log_id, err) == -1 ||

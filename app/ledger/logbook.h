@@ -24,7 +24,8 @@
 #include "ledger/entry.h"
 #include "ledger/merkle.h"
 
-#define LOGBOOK_MAX_BATCH 256
+#define LOGBOOK_MAX_BATCH   256
+#define LOGBOOK_FACTS_BYTES 4096 /* of an entry about the log itself */
 
 struct logbook;
 struct store_log;
@@ -40,7 +41,7 @@ struct logbook_result {
 enum logbook_outcome {
     LOGBOOK_WRITTEN, /* results say what, record by record */
     LOGBOOK_HELD,    /* the same records and results again, later */
-    LOGBOOK_BLAMED,  /* one is at fault, none was written: try each alone */
+    LOGBOOK_BLAMED,  /* one is at fault, none was written: try fewer */
 };
 
 /* The vault is borrowed.  NULL when log_opened could not be written. */

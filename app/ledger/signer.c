@@ -15,6 +15,13 @@
 
 #define FILE_MODE 0644 /* signed, and without a secret */
 
+/* A checkpoint that could not be kept everywhere, and where it is by now. */
+struct kept {
+    struct uuid log_id;
+    int64_t size;
+    bool in_file, in_ledger;
+};
+
 struct signer {
     struct signer_config config;
     struct crypto_key *private_key;
@@ -24,6 +31,8 @@ struct signer {
     int64_t last_size;     /* of the last checkpoint; -1 before the first */
     int64_t last_mono_ms;  /* when that was */
     int64_t retry_mono_ms; /* 0: all was kept */
+    struct kept current;   /* of signer_sign() */
+    struct kept ended;     /* of signer_sign_ended() */
 };
 
 /* ---- the key ----------------------------------------------------------- */
@@ -147,28 +156,38 @@ give_to_ledger(struct signer *signer, const struct checkpoint *checkpoint,
     return signer->config.keep(signer->config.keep_arg, &given, err);
 }
 
-/* One failure does not keep the note from the other places. */
+/* One failure does not keep the note from the other place, and another attempt
+ * does not write it twice where it is. */
 static bool
-keep(struct signer *signer, const struct checkpoint *checkpoint)
+keep(struct signer *signer, const struct checkpoint *checkpoint,
+     struct kept *kept)
 {
     struct err err = { 0 };
-    bool kept = true;
 
-    if (append_to_file(signer, &err) == -1) {
-        log_error("checkpoint_not_kept", "where=file reason=%s", err.text);
-        kept = false;
+    if (!uuid_equals(&kept->log_id, &checkpoint->log_id) ||
+        kept->size != checkpoint->size)
+        *kept = (struct kept){ .log_id = checkpoint->log_id,
+                               .size = checkpoint->size };
+    if (!kept->in_file) {
+        kept->in_file = append_to_file(signer, &err) == 0;
+        if (!kept->in_file)
+            log_error("checkpoint_not_kept", "where=file reason=%s", err.text);
     }
     err = (struct err){ 0 };
-    if (give_to_ledger(signer, checkpoint, &err) == -1) {
-        /* It is tried again soon; the ledger's own trouble is told as such. */
-        log_warn("checkpoint_not_kept", "where=ledger reason=%s", err.text);
-        kept = false;
+    if (!kept->in_ledger) {
+        kept->in_ledger = give_to_ledger(signer, checkpoint, &err) == 0;
+        if (!kept->in_ledger) /* whose own trouble is told as such */
+            log_warn("checkpoint_not_kept", "where=ledger reason=%s", err.text);
     }
-    return kept;
+    if (!kept->in_file || !kept->in_ledger)
+        return false;
+    *kept = (struct kept){ .size = 0 }; /* the next one is another */
+    return true;
 }
 
 static bool
-make(struct signer *signer, const struct checkpoint *checkpoint)
+make(struct signer *signer, const struct checkpoint *checkpoint,
+     struct kept *kept)
 {
     struct err err = { 0 };
 
@@ -177,17 +196,17 @@ make(struct signer *signer, const struct checkpoint *checkpoint)
         return false;
     }
     log_info("ledger_checkpoint", "note=%s", signer->note.bytes);
-    return keep(signer, checkpoint);
+    return keep(signer, checkpoint, kept);
 }
 
 static bool
 sign(struct signer *signer, const struct uuid *log_id,
-     const struct merkle *tree)
+     const struct merkle *tree, struct kept *kept)
 {
     const struct signer_config *config = &signer->config;
     struct checkpoint checkpoint = { .log_id = *log_id, .size = tree->size };
     const bool made = merkle_root(tree, checkpoint.root, NULL) == 0 &&
-                      make(signer, &checkpoint);
+                      make(signer, &checkpoint, kept);
 
     counters_add(config->metrics, config->family,
                  made ? SIGNER_MADE : SIGNER_FAILED, 1);
@@ -198,14 +217,14 @@ bool
 signer_sign_ended(struct signer *signer, const struct uuid *log_id,
                   const struct merkle *tree)
 {
-    return sign(signer, log_id, tree);
+    return sign(signer, log_id, tree, &signer->ended);
 }
 
 void
 signer_sign(struct signer *signer, const struct uuid *log_id,
             const struct merkle *tree)
 {
-    const bool made = sign(signer, log_id, tree);
+    const bool made = sign(signer, log_id, tree, &signer->current);
     const int64_t now_mono_ms = clock_mono_ms();
 
     signer->retry_mono_ms = made ? 0 : now_mono_ms + SIGNER_RETRY_MS;

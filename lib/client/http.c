@@ -148,7 +148,8 @@ give_up_connection(struct http_call *call)
     curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L);
 }
 
-/* Nothing of the request stays, and nothing points to it. */
+/* Nothing of it stays but the URL, which holds no secret, and nothing points to
+ * what was borrowed. */
 static void
 forget_request(struct http_call *call)
 {

@@ -12,9 +12,11 @@
  *
  * A writer's database is in WAL mode with synchronous=FULL: what lite_commit()
  * returned for survives a power cut.  A new database file is readable by its
- * owner alone; the -wal and -shm files stay when it is closed.  Views and triggers may not call unsafe functions, foreign keys
- * hold.  Errors: ERR_INVALID when a constraint or the SQL refuses or the file
- * is damaged, ERR_LIMIT for a value too large, ERR_NOMEM, else ERR_SYSTEM.
+ * owner alone; the -wal and -shm files stay when it is closed.  Views and
+ * triggers may not call unsafe functions, foreign keys hold.  Errors:
+ * ERR_INVALID when a constraint or the SQL refuses or, before lite_settle(),
+ * the file is damaged, ERR_LIMIT for a value too large, ERR_NOMEM, else
+ * ERR_SYSTEM.
  *
  * A handle belongs to one process and never crosses a fork.  This module does
  * not log and knows no schema.

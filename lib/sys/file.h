@@ -54,7 +54,8 @@ int file_lock(const char *path, int64_t deadline_mono_ms,
 int file_claim(const char *path, pid_t *holder,
                struct err *err) ATTR_MUST_CHECK;
 
-/* A file or folder, within a file system.  ERR_INVALID when there is one at to: it stays. */
+/* A file or folder, within a file system.  ERR_INVALID when there is one at to:
+ * it stays. */
 int file_move(const char *from, const char *to,
               struct err *err) ATTR_MUST_CHECK;
 

@@ -237,7 +237,14 @@ test_what_the_file_does_not_take_is_in_the_ledger_and_tried_again_soon(
     assert_signed(kept_note, 1);
     assert_in_range(signer_due_mono_ms(signer, tree.size), clock_mono_ms(),
                     clock_mono_ms() + SIGNER_RETRY_MS);
+    signer_sign(signer, &log_id, &tree);
+    assert_int_equal(kept,
+                     1); /* where it is already, it is not written again */
     assert_int_equal(rmdir(file), 0);
+    signer_sign(signer, &log_id, &tree);
+    assert_int_equal(kept, 1);
+    signer_sign(signer, &log_id, &tree); /* hourly, of a log that rests */
+    assert_int_equal(kept, 2);
     signer_free(signer);
 }
 
