@@ -3,6 +3,10 @@
 -- Locks: SHARE UPDATE EXCLUSIVE on entry and content while every row is read, a
 --   minute for some GB; reading and writing go on.  Then ACCESS EXCLUSIVE on both
 --   and their partitions for milliseconds.
+-- When: not while tandemctl verify reads a long history, or a dump, which are in the
+--   way of the second lock: after 2 s the step fails, and has read all for nothing.
+--   Nor while the daily ensure_partitions() is due, which takes the first lock, too:
+--   whichever comes second fails after 2 s.  Either can be run again.
 -- Reversible: yes, by reading every row again.  Downtime: none.  Superuser: no.
 -- Program: any version; none notices.  Size: none.
 

@@ -14,7 +14,9 @@
 -- about to name a log takes that lock for itself, and so waits for what is under
 -- way, and leaves a row in log_end: what was recorded before and comes after it is
 -- refused.  What was recorded later is not: then two services have one name, which
--- they are told, and neither stops the other.
+-- they are told (ledger_name_taken), and neither stops the other while their clocks
+-- agree.  On two hosts whose clocks differ the moment may be yet to come for the
+-- older one: what it records until then is refused, as long as the clocks differ by.
 --
 -- The lock is an advisory one, for it is taken in every transaction and a row's
 -- would be written to disk.  Its key is 64 bits of a hash of 'tandem log ' and the
@@ -76,7 +78,8 @@ $protect$;
 
 -- The newest log that this host opened, for the log that will name it: nothing
 -- that was recorded by now comes to it any more.  Whoever asked before us may have
--- been about to open one that is not seen yet: that one ends, too.
+-- been about to open one that is not seen yet: that one ends, too.  Two services of
+-- one name may have ended each other's log: each log is looked at once.
 CREATE FUNCTION tandem.scribe_end_log(wanted_host text, following uuid,
     ending_at timestamptz)
 RETURNS uuid
@@ -85,8 +88,10 @@ AS $body$
 DECLARE
     ending uuid := coalesce(tandem.scribe_last_log(wanted_host, following),
         '00000000-0000-0000-0000-000000000000');
+    seen uuid[] := ARRAY[following];
 BEGIN
-    WHILE ending <> following LOOP
+    WHILE ending <> ALL (seen) LOOP
+        seen := seen || ending;
         PERFORM pg_advisory_xact_lock(
             hashtextextended('tandem log ' || ending, 0));
         INSERT INTO tandem.log_end (log_id, host, next_log_id, ended_at)
@@ -205,9 +210,10 @@ REVOKE ALL ON FUNCTION tandem.scribe_end_log(text, uuid, timestamptz),
     tandem.scribe_absent(uuid[], bigint[], timestamptz[], bytea[])
     FROM PUBLIC;
 
--- scribe_write() has the rights of its caller.
+-- A program that is running does not wait for grants.sql; scribe_write() has the
+-- rights of its caller.
 GRANT SELECT (log_id, ended_at) ON tandem.log_end TO tandem_writer;
-GRANT EXECUTE ON FUNCTION
+GRANT EXECUTE ON FUNCTION tandem.scribe_end_log(text, uuid, timestamptz),
     tandem.scribe_absent(uuid[], bigint[], timestamptz[], bytea[])
     TO tandem_writer;
 

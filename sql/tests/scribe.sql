@@ -121,6 +121,20 @@ SELECT expect('tandem_writer', batch_of(log, 'log_opened - 0 a'), wanted)
 FROM (VALUES (11, 'TD005'), (13, 'done'), (14, 'TD005'), (15, 'done'),
     (16, 'done')) AS logs (log, wanted);
 
+-- Two services of one name end each other's log; whoever comes next is not kept.
+SET statement_timeout = '60s';
+SELECT expect('tandem_writer', entry_of(log, 0, 'log_opened', NULL, 'g'), 'done')
+FROM (VALUES (17), (18)) AS logs (log);
+SELECT same('logs that end each other', end_of('g', next, moment()),
+    log_of(wanted)::text)
+FROM (VALUES (1, 17, 18), (2, 18, 17), (3, 19, 18), (4, 20, 18))
+    AS asked (number, next, wanted)
+ORDER BY number;
+SELECT same('each log ended once', (SELECT string_agg(right(log_id::text, 2)
+        || right(next_log_id::text, 2), ' ' ORDER BY log_id)
+    FROM tandem.log_end WHERE host = 'g'), '1718 1817');
+RESET statement_timeout;
+
 -- A question is answered from an index, whatever the ledger's size.
 CREATE FUNCTION plan_of(statement text) RETURNS text
 LANGUAGE plpgsql AS $body$

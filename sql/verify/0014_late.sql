@@ -29,7 +29,8 @@ BEGIN
         OR proowner <> 'tandem_owner'::regrole
         OR NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig),
                         false)
-        OR has_function_privilege('public', pg_proc.oid, 'EXECUTE');
+        OR has_function_privilege('public', pg_proc.oid, 'EXECUTE')
+        OR NOT has_function_privilege('tandem_writer', pg_proc.oid, 'EXECUTE');
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'tandem: functions are missing or differ: %', wrong;
     ELSIF (SELECT prosrc FROM pg_proc
