@@ -139,8 +139,9 @@ static const struct conf_option options[] = {
     { "DRAIN_S", CONF_SECONDS, AT(drain_ms), "60", 100, HOUR_MS, NULL,
       CONF_NEEDS_RESTART,
       "A stop waits this long for running queries, then cuts them short" },
-    SWITCH("CONFINE_WORKERS", confine_workers, "true",
-           "Keep workers from opening the record and its keys (Landlock)"),
+    { "CONFINE_WORKERS", CONF_BOOLEAN, AT(confine_workers), "true", 0, 0, NULL,
+      CONF_NEEDS_RESTART,
+      "Keep workers from opening the record and its keys (Landlock)" },
 
     CHOICE("FLASH_PROVIDER", flash.provider, "auto", provider_words,
            "Who serves the fast model"),

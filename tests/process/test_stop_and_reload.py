@@ -152,13 +152,18 @@ def test_a_broken_new_file_changes_nothing_and_says_where(line, reason):
         assert set(before) <= set(stack.workers("stream"))
 
 
-def test_a_reload_that_would_need_a_restart_is_refused_by_name():
-    with Stack(web=None, config={"STREAM_WORKERS_MAX": "8"}) as stack:
+@pytest.mark.parametrize("option, before, after", [
+    ("STREAM_WORKERS_MAX", "8", "9"),
+    ("CONFINE_WORKERS", "true", "false"),
+])
+def test_a_reload_that_would_need_a_restart_is_refused_by_name(
+        option, before, after):
+    with Stack(web=None, config={option: before}) as stack:
         stack.expect_errors |= {"reload_refused"}
-        stack.write_config(STREAM_WORKERS_MAX="9")
+        stack.write_config(**{option: after})
         stack.tandemd.send(signal.SIGHUP)
         said = stack.log.wait_for(20, event="reload_refused")
-        assert "STREAM_WORKERS_MAX" in said["msg"]
+        assert option in said["msg"]
         assert stack.ask(sim=FAST).names()[-1] == "done"
 
 
