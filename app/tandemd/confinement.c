@@ -19,6 +19,8 @@
 #define LEDGER_WAIT_MS 2000 /* for the first scribe to make the files */
 #define LEDGER_LOOK_MS 5
 
+#define LEDGER_FILE_LEN (PATH_MAX + sizeof("-wal"))
+
 #define OWN_FOLDER "/etc/tandem" /* of the configuration, as installed */
 
 struct confinement {
@@ -27,7 +29,6 @@ struct confinement {
     char name[NAME_LEN];
 };
 
-/* SQLite keeps the last two beside the ledger. */
 static const char *const ledger_ends[] = { "", "-wal", "-shm" };
 
 /* ---- what all workers may read ------------------------------------------- */
@@ -122,7 +123,7 @@ hide_record(struct confine *confine, const struct generation *generation,
         generation->checkpoint_key_path,
         generation->checkpoint_path,
         config_path,
-        access(OWN_FOLDER, F_OK) == 0 ? OWN_FOLDER : NULL,
+        OWN_FOLDER, /* also where there is none yet */
     };
 
     for (size_t i = 0; i < ARRAY_LEN(paths); i++)
@@ -131,19 +132,28 @@ hide_record(struct confine *confine, const struct generation *generation,
     return 0;
 }
 
-/* It may be a link out of STATE_DIR. */
+/* It may be a link out of STATE_DIR; SQLite keeps the others where it leads. */
+static void
+name_ledger_file(const char *ledger_path, const char *end,
+                 char path[LEDGER_FILE_LEN])
+{
+    char file[PATH_MAX];
+
+    if (realpath(ledger_path, file) == NULL)
+        snprintf(file, sizeof(file), "%s", ledger_path);
+    snprintf(path, LEDGER_FILE_LEN, "%s%s", file, end);
+}
+
 static int
 for_ledger(struct confine *confine, const char *ledger_path,
            int (*act)(struct confine *confine, const char *path,
                       struct err *err),
            struct err *err)
 {
-    char path[PATH_MAX + sizeof("-wal")], file[PATH_MAX];
+    char path[LEDGER_FILE_LEN];
 
-    if (realpath(ledger_path, file) == NULL)
-        snprintf(file, sizeof(file), "%s", ledger_path);
     for (size_t i = 0; i < ARRAY_LEN(ledger_ends); i++) {
-        snprintf(path, sizeof(path), "%s%s", file, ledger_ends[i]);
+        name_ledger_file(ledger_path, ledger_ends[i], path);
         if (act(confine, path, err) == -1)
             return -1;
     }
@@ -316,12 +326,51 @@ confinement_is_outdated(const struct confinement *confinement)
 
 /* ---- in the worker ------------------------------------------------------- */
 
+static void
+seal(const struct confinement *confinement)
+{
+    if (confinement->stream == NULL)
+        return;
+    confine_seal(confinement->stream);
+    confine_seal(confinement->control);
+}
+
+void
+confinement_seal(const struct generation *generation)
+{
+    const struct generation *each = generation;
+
+    do {
+        seal(each->confinement);
+        each = each->next;
+    } while (each != generation);
+}
+
+static int
+enter(const struct generation *generation, const struct confine *confine,
+      struct err *err)
+{
+    if (confine == NULL)
+        return 0;
+    if (confine_enter(confine, err) == -1)
+        return -1;
+    confinement_seal(generation);
+    return 0;
+}
+
 int
 confinement_enter_stream(const struct generation *generation, struct err *err)
 {
-    const struct confine *confine = generation->confinement->stream;
+    return enter(generation, generation->confinement->stream, err);
+}
 
-    return confine == NULL ? 0 : confine_enter(confine, err);
+static bool
+has_last_ledger_file(const char *ledger_path)
+{
+    char last[LEDGER_FILE_LEN];
+
+    name_ledger_file(ledger_path, "-shm", last);
+    return access(last, F_OK) == 0;
 }
 
 /* Only files that are there can be shown, and in the first moments of a first
@@ -330,11 +379,9 @@ static void
 wait_for_ledger(struct child *child, const char *ledger_path)
 {
     const int64_t until_mono_ms = clock_mono_ms() + LEDGER_WAIT_MS;
-    char last[PATH_MAX];
 
-    snprintf(last, sizeof(last), "%s-shm", ledger_path);
-    while (access(last, F_OK) == -1 && clock_left_ms(until_mono_ms) > 0 &&
-           !child_should_leave(child))
+    while (!has_last_ledger_file(ledger_path) &&
+           clock_left_ms(until_mono_ms) > 0 && !child_should_leave(child))
         fd_wait(child_fd(child), POLLIN, clock_mono_ms() + LEDGER_LOOK_MS);
 }
 
@@ -355,7 +402,7 @@ confinement_enter_control(struct child *child, struct err *err)
         result =
             for_ledger(confine, generation->ledger_path, confine_show, err);
     }
-    return result == 0 ? confine_enter(confine, err) : -1;
+    return result == 0 ? enter(generation, confine, err) : -1;
 }
 
 bool

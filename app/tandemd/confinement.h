@@ -39,6 +39,10 @@ int confinement_enter_stream(const struct generation *generation,
 int confinement_enter_control(struct child *child,
                               struct err *err) ATTR_MUST_CHECK;
 
+/* In a child that will enter nothing: the rules of all generations in the ring
+ * are out of its reach from now on.  Those that enter do so by themselves. */
+void confinement_seal(const struct generation *generation);
+
 /* In a control worker that could not read the ledger: it may not, for the
  * files are not those it was let see.  Its successor may. */
 bool confinement_hides_ledger(const struct generation *generation);

@@ -219,7 +219,8 @@ renew_confinement(struct service *service)
     confinement_free(current->confinement);
     current->confinement = fresh;
     log_info("confinement_renewed",
-             "files that workers read were replaced, so the workers are, too");
+             "files that workers read were replaced, or names in a folder have "
+             "come or gone, so the workers are replaced, too");
     return 1u << WORKERS_STREAM | 1u << WORKERS_CONTROL;
 }
 

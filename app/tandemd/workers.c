@@ -268,6 +268,7 @@ workers_scribe(struct child *child)
         .metrics = scribe_metrics(),
     };
 
+    confinement_seal(generation);
     gethostname(host, sizeof(host) - 1);
     return scribe_run(&config, child);
 }

@@ -371,12 +371,15 @@ confine_let_write(struct confine *confine, const char *path, struct err *err)
     struct stat info;
 
     if (realpath(path, resolved) == NULL || stat(resolved, &info) == -1)
-        return 0;
+        return remember(confine, path, false, err);
     memcpy(folder, resolved, sizeof(folder));
     dirname(folder);
+    /* Not the file: that it is made anew is what the folder's rule is for. */
     if (S_ISREG(info.st_mode) && !is_hidden(confine, folder) &&
         !holds_hidden(confine, folder))
-        return allow(confine, folder, access, err);
+        return remember(confine, folder, false, err) == -1
+                   ? -1
+                   : allow(confine, folder, access, err);
     if (is_hidden(confine, resolved))
         return 0;
     if (remember(confine, path, false, err) == -1)
@@ -392,4 +395,10 @@ confine_enter(const struct confine *confine, struct err *err)
     if (syscall(SYS_landlock_restrict_self, confine->ruleset_fd, 0) != 0)
         return err_set_errno(err, ERR_SYSTEM, "landlock_restrict_self");
     return 0;
+}
+
+void
+confine_seal(struct confine *confine)
+{
+    fd_close(&confine->ruleset_fd);
 }

@@ -5,6 +5,7 @@
  *     confine_hide(confine, "/etc/our", &err);    what nobody may see, first
  *     confine_show(confine, "/etc", &err);        what may be read
  *     confine_enter(confine, &err);               in the child
+ *     confine_seal(confine);
  *
  * Whatever is not shown can be neither opened nor made, changed, renamed or
  * deleted, by this process and all it starts, whoever its user is.  It can also
@@ -61,5 +62,10 @@ bool confine_is_outdated(const struct confine *confine);
  * must end. */
 int confine_enter(const struct confine *confine,
                   struct err *err) ATTR_MUST_CHECK;
+
+/* Gives up the rules, whose descriptor is shared with all that were forked
+ * beside it: a rule added through it holds for whoever enters later.  What can
+ * be asked then is confine_is_outdated(). */
+void confine_seal(struct confine *confine);
 
 #endif

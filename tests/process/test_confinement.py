@@ -75,7 +75,21 @@ def check_worker(pid, stack, opens):
                 assert worker.open(path) == 0, path
 
 
+def rulesets(pid):
+    """Whoever has one can change what others enter with later."""
+    folder = f"/proc/{pid}/fd"
+    links = []
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(f"{folder}/{name}"))
+    return sum("landlock-ruleset" in link for link in links)
+
+
 def check_all(stack):
+    assert rulesets(stack.tandemd.pid) >= 2
+    for pool in ("stream", "control", "scribe"):
+        for pid in stack.workers(pool):
+            assert rulesets(pid) == 0, pool
     for pid in stack.workers("stream"):
         check_worker(pid, stack, [])
     for pid in stack.workers("control"):
@@ -112,6 +126,14 @@ def test_no_worker_can_open_the_record(stack):
     is_served(stack)
     check_all(stack)
     is_served(stack)
+
+
+def test_what_comes_into_etc_later_is_not_shown(stack):
+    """It is shown entry by entry: /etc/tandem may be made at any time."""
+    for pool in ("stream", "control"):
+        with Inside(stack.workers(pool)[0]) as worker:
+            assert worker.open("/etc") == errno.EACCES
+            assert worker.open("/usr") == 0
 
 
 def test_workers_that_are_forked_later_neither(stack):

@@ -335,6 +335,51 @@ test_a_log_beside_something_hidden_opens_nothing_else(void **state)
 }
 
 static void
+test_a_log_that_is_away_is_missed(void **state)
+{
+    (void)state;
+    assert_int_equal(confine_let_write(confine, at("log/away.log"), NULL), 0);
+    assert_false(confine_is_outdated(confine));
+    make_file("log/away.log");
+    assert_true(confine_is_outdated(confine));
+}
+
+static void
+test_it_is_outdated_when_the_folder_of_the_log_is_another(void **state)
+{
+    (void)state;
+    assert_int_equal(confine_let_write(confine, at("log/service.log"), NULL),
+                     0);
+    assert_int_equal(rename(at("log/service.log"), at("log/old")), 0);
+    make_file("log/service.log"); /* rotated: the folder's rule is for this */
+    assert_false(confine_is_outdated(confine));
+    assert_int_equal(rename(at("log"), at("old")), 0);
+    make_folder("log");
+    make_file("log/service.log");
+    assert_true(confine_is_outdated(confine));
+}
+
+static int
+enter_again(void)
+{
+    confine_seal(confine);
+    return confine_enter(confine, NULL) == -1 ? 0 : 1;
+}
+
+static void
+test_what_is_sealed_has_no_rules_and_still_knows_its_files(void **state)
+{
+    (void)state;
+    show("shown");
+    assert_int_equal(run_confined(enter_again), 0);
+    confine_seal(confine);
+    assert_int_equal(confine_show(confine, at("other"), NULL), -1);
+    assert_false(confine_is_outdated(confine));
+    assert_int_equal(rename(at("shown"), at("away")), 0);
+    assert_true(confine_is_outdated(confine));
+}
+
+static void
 test_it_is_outdated_when_a_shown_file_is_another(void **state)
 {
     (void)state;
@@ -478,6 +523,9 @@ main(void)
         TEST(test_what_is_not_there_is_passed_over),
         TEST(test_a_log_can_be_written_and_made_anew),
         TEST(test_a_log_beside_something_hidden_opens_nothing_else),
+        TEST(test_a_log_that_is_away_is_missed),
+        TEST(test_it_is_outdated_when_the_folder_of_the_log_is_another),
+        TEST(test_what_is_sealed_has_no_rules_and_still_knows_its_files),
         TEST(test_it_is_outdated_when_a_shown_file_is_another),
         TEST(test_it_is_outdated_when_something_shown_has_come),
         TEST(test_it_is_outdated_when_a_folder_shown_by_entry_gets_one),
