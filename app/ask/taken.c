@@ -32,10 +32,8 @@ static int
 ask_control(const struct run *run, const struct fcgi_wire_param *params,
             size_t count, struct buf *answer)
 {
-    const int64_t soon_mono_ms = clock_mono_ms() + REPLAY_MS;
-    const int64_t deadline_mono_ms = soon_mono_ms < run->deadline_mono_ms
-                                         ? soon_mono_ms
-                                         : run->deadline_mono_ms;
+    const int64_t deadline_mono_ms =
+        clock_sooner(run->deadline_mono_ms, clock_mono_ms() + REPLAY_MS);
     struct err err = { 0 };
 
     for (;;) {

@@ -295,21 +295,15 @@ look_around(struct drive *drive)
 /* ---- waiting ------------------------------------------------------------- */
 
 static int64_t
-sooner(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t
 wake_mono_ms(const struct drive *drive)
 {
     const struct turn_run_tools *tools = drive->tools;
-    int64_t until =
-        sooner(drive->run->deadline_mono_ms, clerk_wake_mono_ms(tools->clerk));
+    int64_t until = clock_sooner(drive->run->deadline_mono_ms,
+                                 clerk_wake_mono_ms(tools->clerk));
 
     if (drive->streaming && !drive->client_told_gone)
-        until = sooner(until, tools->stream->last_write_mono_ms +
-                                  drive->run->config->heartbeat_ms);
+        until = clock_sooner(until, tools->stream->last_write_mono_ms +
+                                        drive->run->config->heartbeat_ms);
     return until;
 }
 
@@ -404,7 +398,7 @@ enum turn_run_accepted
 turn_run_accept(struct run *run, const struct turn_run_tools *tools)
 {
     const int64_t deadline_mono_ms =
-        sooner(run->deadline_mono_ms, clock_mono_ms() + ACCEPT_MS);
+        clock_sooner(run->deadline_mono_ms, clock_mono_ms() + ACCEPT_MS);
     struct drive drive = { .run = run, .tools = tools, .without_curl = true };
     struct err err = { 0 };
 
@@ -455,11 +449,11 @@ start_models(struct drive *drive)
         if (run->turn.cancelled[role] != TURN_NOT_CANCELLED)
             continue; /* the other could not start, and policy says cancel */
         if (user != NULL)
-            run->calls[role] =
-                models_start(drive->tools->models, which, &prompt,
-                             sooner(run->models_deadline_mono_ms,
-                                    clock_mono_ms() + run->timeout_ms[role]),
-                             &err);
+            run->calls[role] = models_start(
+                drive->tools->models, which, &prompt,
+                clock_sooner(run->models_deadline_mono_ms,
+                             clock_mono_ms() + run->timeout_ms[role]),
+                &err);
         else
             err_set(&err, ERR_NOMEM, "no memory for the prompt");
         if (run->calls[role] != NULL)

@@ -108,17 +108,6 @@ ask(struct store_pg *self, struct pg_query *query, int64_t deadline_mono_ms,
     return pg_start(self->pg, &order, deadline_mono_ms, err);
 }
 
-/* Ends it; what is left of its rows is passed over. */
-static int
-hear_out(struct store_pg *self, int64_t deadline_mono_ms, struct err *err)
-{
-    enum pg_step step;
-
-    while ((step = pg_step(self->pg, deadline_mono_ms, err)) == PG_ROW)
-        continue;
-    return step == PG_DONE ? 0 : -1;
-}
-
 static int
 run(struct store_pg *self, struct pg_query *query, struct err *err)
 {
@@ -126,7 +115,7 @@ run(struct store_pg *self, struct pg_query *query, struct err *err)
 
     if (ask(self, query, deadline_mono_ms, err) == -1)
         return -1;
-    return hear_out(self, deadline_mono_ms, err);
+    return pg_finish(self->pg, deadline_mono_ms, err);
 }
 
 /* ---- writing ------------------------------------------------------------- */
@@ -191,7 +180,7 @@ check(struct store *store, struct store_schema *schema, struct err *err)
         step = pg_step(self->pg, deadline_mono_ms, &why);
     if (step == PG_ROW) {
         schema->found = pg_int(self->pg, 0);
-        return hear_out(self, deadline_mono_ms, err);
+        return pg_finish(self->pg, deadline_mono_ms, err);
     }
     if (strcmp(pg_sqlstate(self->pg), "42P01") == 0)
         return 0; /* an answer, too: no step is in */
@@ -212,8 +201,8 @@ broken(struct store_pg *self, struct err *err)
 static enum store_answer
 found(struct store_pg *self, int64_t deadline_mono_ms, struct err *err)
 {
-    return hear_out(self, deadline_mono_ms, err) == 0 ? STORE_FOUND
-                                                      : STORE_FAILED;
+    return pg_finish(self->pg, deadline_mono_ms, err) == 0 ? STORE_FOUND
+                                                           : STORE_FAILED;
 }
 
 /* Asks, and stops at the first row. */
@@ -290,7 +279,8 @@ read_body(struct store *store, const struct uuid *run_id, enum entry_kind kind,
         return STORE_FAILED;
     }
     answer = text != NULL ? STORE_FOUND : STORE_NONE;
-    return hear_out(self, deadline_mono_ms, err) == 0 ? answer : STORE_FAILED;
+    return pg_finish(self->pg, deadline_mono_ms, err) == 0 ? answer
+                                                           : STORE_FAILED;
 }
 
 static enum store_answer
@@ -331,7 +321,8 @@ seek_log(struct store_pg *self, struct pg_query *query, struct uuid *log_id,
     if (answer != STORE_FOUND)
         return answer;
     answer = pg_uuid(self->pg, 0, log_id) == 0 ? STORE_FOUND : STORE_NONE;
-    return hear_out(self, deadline_mono_ms, err) == 0 ? answer : STORE_FAILED;
+    return pg_finish(self->pg, deadline_mono_ms, err) == 0 ? answer
+                                                           : STORE_FAILED;
 }
 
 static enum store_answer

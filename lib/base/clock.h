@@ -19,6 +19,13 @@ int64_t clock_unix_us(void);
  * the value fits poll(2). */
 int clock_left_ms(int64_t deadline_mono_ms);
 
+/* The earlier of two moments of one clock. */
+static inline int64_t
+clock_sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* RFC 3339 in UTC with microseconds. */
 void clock_format_utc(int64_t unix_us, char text[CLOCK_UTC_LEN]);
 

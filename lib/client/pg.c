@@ -451,13 +451,10 @@ pg_stop(struct pg *pg)
 }
 
 int
-pg_run(struct pg *pg, const struct pg_order *order, int64_t deadline_mono_ms,
-       struct err *err)
+pg_finish(struct pg *pg, int64_t deadline_mono_ms, struct err *err)
 {
     enum pg_step step;
 
-    if (pg_start(pg, order, deadline_mono_ms, err) == -1)
-        return -1;
     while ((step = pg_step(pg, deadline_mono_ms, err)) == PG_ROW)
         continue;
     return step == PG_DONE ? 0 : -1;

@@ -3,10 +3,10 @@
  * transaction, own deadlines for everything.
  *
  *     pg = pg_new(&options, &err);                   after fork(2); no network
- *     pg_run(pg, &order, deadline, &err);            without rows, or
- *     pg_start(pg, &order, deadline, &err);          with rows:
+ *     pg_start(pg, &order, deadline, &err);
  *     while ((step = pg_step(pg, deadline, &err)) == PG_ROW)
- *         pg_int(pg, 0);
+ *         pg_int(pg, 0);                             or, without rows:
+ *     pg_finish(pg, deadline, &err);
  *     pg_free(pg);
  *
  * pg_start() connects when there is no connection.  Several hosts in the URL
@@ -106,9 +106,9 @@ enum pg_step pg_step(struct pg *pg, int64_t deadline_mono_ms,
  * after PG_DONE or PG_FAILED. */
 void pg_stop(struct pg *pg);
 
-/* Both of them; rows are passed over. */
-int pg_run(struct pg *pg, const struct pg_order *order,
-           int64_t deadline_mono_ms, struct err *err) ATTR_MUST_CHECK;
+/* To its end; the rows that are left are passed over. */
+int pg_finish(struct pg *pg, int64_t deadline_mono_ms,
+              struct err *err) ATTR_MUST_CHECK;
 
 /* ---- the present row; columns count from 0 ---- */
 

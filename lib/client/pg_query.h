@@ -7,7 +7,7 @@
  *     pg_array_begin(&query, PG_TEXT);                $2
  *     pg_add_text(&query, kind, len);                 its first element
  *     pg_array_end(&query);
- *     pg_run(...)                                     see pg.h
+ *     pg_start(...)                                   see pg.h
  *     pg_query_clear(&query);                         and add again, or
  *     pg_query_close(&query);
  *

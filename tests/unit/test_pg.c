@@ -75,6 +75,15 @@ client(enum pg_mode mode)
     return client_of(url, mode);
 }
 
+static int
+run_order(struct pg *client, const struct pg_order *order, int64_t deadline,
+          struct err *err)
+{
+    if (pg_start(client, order, deadline, err) == -1)
+        return -1;
+    return pg_finish(client, deadline, err);
+}
+
 static void
 ask(const char *sql)
 {
@@ -97,7 +106,7 @@ run_until(int64_t deadline, struct err *err)
     struct pg_query *queries[] = { &query };
     const struct pg_order order = { .queries = queries, .query_count = 1 };
 
-    return pg_run(pg, &order, deadline, err);
+    return run_order(pg, &order, deadline, err);
 }
 
 static int
@@ -434,7 +443,7 @@ a_lock_is_not_waited_for_until_the_end(void **state)
     (void)state;
     pg_cluster_sql("postgres", "CREATE TABLE held (id int)");
     pg_query_init(&lock, "SELECT pg_advisory_lock(1), 1", 0);
-    assert_int_equal(pg_run(holder, &order, patience(), &err), 0);
+    assert_int_equal(run_order(holder, &order, patience(), &err), 0);
     assert_int_equal(run("SELECT 1", &err), 0);
     ask("SELECT pg_advisory_lock(1)");
     assert_int_equal(run_until(clock_mono_ms() + 4000, &err), -1);
@@ -528,7 +537,7 @@ a_server_that_never_stops_talking_is_left(void **state)
     asker = client_of_talker(&talker, true);
     assert_int_equal(pg_connect(asker, patience(), &err), 0);
     alarm(2 * PATIENCE_MS / 1000); /* it would go on for ever */
-    assert_int_equal(pg_run(asker, &order, clock_mono_ms() + 300, &err), -1);
+    assert_int_equal(run_order(asker, &order, clock_mono_ms() + 300, &err), -1);
     alarm(0);
     assert_int_equal(err.kind, ERR_SYSTEM);
     assert_false(pg_is_connected(asker));
@@ -719,7 +728,7 @@ say_hello(struct err *err)
     pg_query_init(&hello, "SELECT $1", 100);
     pg_add_str(&hello, "hello");
     if (client_of_few != NULL)
-        result = pg_run(client_of_few, &order, patience(), err);
+        result = run_order(client_of_few, &order, patience(), err);
     pg_query_close(&hello);
     pg_free(client_of_few);
     return result;
