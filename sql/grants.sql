@@ -17,8 +17,8 @@ SET LOCAL ROLE tandem_owner;
 
 DO $guard$
 BEGIN
-    IF to_regproc('tandem.scribe_end_log') IS NULL THEN
-        RAISE EXCEPTION 'tandem: grants.sql needs step 0014_late '
+    IF to_regproc('tandem.scribe_settings') IS NULL THEN
+        RAISE EXCEPTION 'tandem: grants.sql needs step 0015_settings '
             'first' USING ERRCODE = 'TD004';
     END IF;
 END
@@ -76,7 +76,7 @@ GRANT EXECUTE ON FUNCTION tandem.scribe_find(uuid, text),
     tandem.scribe_leaves(uuid, bigint, integer), tandem.scribe_open_runs(text),
     tandem.scribe_find_key(text, timestamptz), tandem.scribe_write,
     tandem.is_entry, tandem.is_content, tandem.scribe_absent,
-    tandem.scribe_end_log
+    tandem.scribe_end_log, tandem.scribe_settings
     TO tandem_writer;
 
 -- reader: facts, and runs without their texts.

@@ -139,7 +139,7 @@ struct store *store_lite_open(const char *path, int64_t deadline_mono_ms,
 
 /* The first step of sql/ that this program needs, and the last number before
  * those of steps that it could not live with. */
-#define STORE_PG_SCHEMA_MIN 14
+#define STORE_PG_SCHEMA_MIN 15
 #define STORE_PG_SCHEMA_MAX 99
 
 /* The ledger in PostgreSQL, with the schema of sql/.  Connects when it is used

@@ -97,11 +97,13 @@ connect(struct store_pg *self, int64_t deadline_mono_ms, struct err *err)
 
 /* Begins a transaction of one statement. */
 static int
-ask(struct store_pg *self, struct pg_query *query, int64_t deadline_mono_ms,
-    struct err *err)
+start(struct store_pg *self, struct pg_query *query, bool sets_itself,
+      int64_t deadline_mono_ms, struct err *err)
 {
     struct pg_query *const queries[] = { query };
-    const struct pg_order order = { .queries = queries, .query_count = 1 };
+    const struct pg_order order = { .queries = queries,
+                                    .query_count = 1,
+                                    .sets_itself = sets_itself };
 
     if (connect(self, deadline_mono_ms, err) == -1)
         return -1;
@@ -109,11 +111,19 @@ ask(struct store_pg *self, struct pg_query *query, int64_t deadline_mono_ms,
 }
 
 static int
-run(struct store_pg *self, struct pg_query *query, struct err *err)
+ask(struct store_pg *self, struct pg_query *query, int64_t deadline_mono_ms,
+    struct err *err)
+{
+    return start(self, query, false, deadline_mono_ms, err);
+}
+
+static int
+run(struct store_pg *self, struct pg_query *query, bool sets_itself,
+    struct err *err)
 {
     const int64_t deadline_mono_ms = deadline_of(self, query->bytes.len);
 
-    if (ask(self, query, deadline_mono_ms, err) == -1)
+    if (start(self, query, sets_itself, deadline_mono_ms, err) == -1)
         return -1;
     return pg_finish(self->pg, deadline_mono_ms, err);
 }
@@ -139,7 +149,7 @@ write_all(struct store *store, const struct seal *const *entries, size_t count,
     int result;
 
     store_pg_batch_fill(&self->batch, entries, count);
-    result = run(self, &self->batch.write, &why);
+    result = run(self, &self->batch.write, true, &why);
     pg_query_clear(&self->batch.write);
     if (result == -1)
         err_set(err, why.kind, "%s%s", why.text, remedy_of(self, &why));
@@ -158,7 +168,7 @@ write_checkpoint(struct store *store, const struct store_checkpoint *checkpoint,
     pg_add_bytes(query, checkpoint->root, ENTRY_HASH_LEN);
     pg_add_str(query, checkpoint->note);
     pg_add_time(query, checkpoint->recorded_unix_us);
-    return run(self, query, err);
+    return run(self, query, false, err);
 }
 
 /* ---- questions ----------------------------------------------------------- */

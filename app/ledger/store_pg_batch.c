@@ -144,11 +144,12 @@ store_pg_batch_fill(struct store_pg_batch *batch,
 
 /* ---- the statement ------------------------------------------------------- */
 
-/* What is costly to plan is in the function. */
+/* What is costly to plan is in the functions. */
 static int
 write_sql(struct buf *sql)
 {
-    enum buf_status status = buf_append_str(sql, "SELECT tandem.scribe_write(");
+    enum buf_status status = buf_append_str(
+        sql, "SELECT tandem.scribe_settings(), tandem.scribe_write(");
 
     for (int i = 1; i <= PARAM_COUNT && status == BUF_OK; i++)
         status = buf_printf(sql, "%s$%d", i > 1 ? ", " : "", i);

@@ -2,10 +2,10 @@
  * pg.c - see pg.h.
  *
  * How a transaction goes over the wire, all of it before the first answer is
- * awaited: BEGIN, the settings, the statements, COMMIT, Sync.  Results come back
- * in the same order, a NULL behind each; after an error the server skips the
- * rest.  libpq is non-blocking throughout: poll(2) and the deadline are ours.
- * PQcancel() is not used, since it blocks.
+ * awaited: BEGIN, the time-outs, the settings, the statements, COMMIT, Sync.
+ * Results come back in the same order, a NULL behind each; after an error the
+ * server skips the rest.  libpq is non-blocking throughout: poll(2) and the
+ * deadline are ours.  PQcancel() is not used, since it blocks.
  */
 #include "client/pg.h"
 
@@ -20,18 +20,17 @@
 #include "base/clock.h"
 #include "client/pg_connect.h"
 
-/* BEGIN, two time-outs, and the settings. */
-#define LEADING_QUERIES (3 + ARRAY_LEN(settings))
-#define MAX_IDLE_READS  16
-#define BINARY          1
+#define MAX_IDLE_READS 16
+#define BINARY         1
 
 struct pg {
     struct pg_connect *connect;
     PGconn *conn;     /* NULL without a connection */
     PGresult *result; /* the present row */
     enum pg_mode mode;
-    size_t query_count; /* of the running transaction, without ours */
-    size_t position;    /* in the order of sending */
+    size_t leading_count; /* statements of ours before the caller's */
+    size_t query_count;   /* of the running transaction, without ours */
+    size_t position;      /* in the order of sending */
     bool running;
     bool committed;
     char sqlstate[PG_SQLSTATE_LEN];
@@ -219,18 +218,26 @@ send_text(struct pg *pg, const char *sql, struct err *err)
     return fail_connection(pg, "lost", err);
 }
 
+/* One of ours, for the whole transaction. */
+static int
+send_leading(struct pg *pg, const char *sql, struct err *err)
+{
+    pg->leading_count++;
+    return send_text(pg, sql, err);
+}
+
 static int
 send_timeout(struct pg *pg, const char *name, int64_t ms, struct err *err)
 {
     char sql[64];
 
     snprintf(sql, sizeof(sql), "SET LOCAL %s = %" PRId64, name, ms);
-    return send_text(pg, sql, err);
+    return send_leading(pg, sql, err);
 }
 
 /* The server gives up before we do, so that we hear why. */
 static int
-send_settings(struct pg *pg, int64_t statement_ms, struct err *err)
+send_timeouts(struct pg *pg, int64_t statement_ms, struct err *err)
 {
     if (statement_ms < 1)
         statement_ms = 1;
@@ -238,8 +245,14 @@ send_settings(struct pg *pg, int64_t statement_ms, struct err *err)
                      err) == -1 ||
         send_timeout(pg, "lock_timeout", (statement_ms + 1) / 2, err) == -1)
         return -1;
+    return 0;
+}
+
+static int
+send_settings(struct pg *pg, struct err *err)
+{
     for (size_t i = 0; i < ARRAY_LEN(settings); i++)
-        if (send_text(pg, settings[i], err) == -1)
+        if (send_leading(pg, settings[i], err) == -1)
             return -1;
     return 0;
 }
@@ -277,8 +290,10 @@ send_all(struct pg *pg, const struct pg_order *order, int64_t deadline_mono_ms,
                                      ? order->statement_ms
                                      : clock_left_ms(deadline_mono_ms);
 
-    if (send_text(pg, begin, err) == -1 ||
-        send_settings(pg, statement_ms, err) == -1)
+    pg->leading_count = 0;
+    if (send_leading(pg, begin, err) == -1 ||
+        send_timeouts(pg, statement_ms, err) == -1 ||
+        (!order->sets_itself && send_settings(pg, err) == -1))
         return -1;
     for (size_t i = 0; i < order->query_count; i++)
         if (send_query(pg, order->queries[i], err) == -1)
@@ -358,8 +373,8 @@ pg_start(struct pg *pg, const struct pg_order *order, int64_t deadline_mono_ms,
 static bool
 is_callers(const struct pg *pg)
 {
-    return pg->position >= LEADING_QUERIES &&
-           pg->position < LEADING_QUERIES + pg->query_count;
+    return pg->position >= pg->leading_count &&
+           pg->position < pg->leading_count + pg->query_count;
 }
 
 /* What one result means. */
@@ -465,7 +480,7 @@ pg_finish(struct pg *pg, int64_t deadline_mono_ms, struct err *err)
 size_t
 pg_query_index(const struct pg *pg)
 {
-    return pg->position - LEADING_QUERIES;
+    return pg->position - pg->leading_count;
 }
 
 bool

@@ -66,6 +66,11 @@ struct pg_order {
     struct pg_query *const *queries;
     size_t query_count;
     int64_t statement_ms; /* the server's limit for each; 0: the deadline */
+
+    /* The statements make the settings, all but the time-outs: that COMMIT waits
+     * for the disk, and that the server soon misses a client who has gone.  Ours
+     * are a statement for each, which a small transaction feels. */
+    bool sets_itself;
 };
 
 /* ERR_INVALID when the URL is none. */

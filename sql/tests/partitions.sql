@@ -32,6 +32,12 @@ SELECT same('bounds are in UTC',
              WHERE begins_at <> date_trunc('month', begins_at, 'UTC')
                  OR ends_at <> begins_at + interval '1 month'), '0');
 
+SELECT same('a new partition compresses as the others: ' || partition_name,
+            attcompression::text, 'l')
+FROM tandem.partition_calendar
+JOIN pg_attribute ON attrelid = ('tandem.' || partition_name)::regclass
+    AND attname = 'body';
+
 SELECT same('a new partition is protected: ' || partition_name,
             is_protected::text, 'true')
 FROM tandem.partition_calendar;

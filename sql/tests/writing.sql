@@ -215,3 +215,11 @@ FROM (VALUES ('legal_hold (reason, placed_by) VALUES (''x'', ''y'')'),
     ('legal_hold_release (hold_id, reason, released_by) VALUES (1, ''x'', ''y'')'),
     ('verification (partition_name, row_count, finding_count, verified_at) '
      'VALUES (''x'', 0, 0, now())')) AS made_up (columns);
+
+-- What a batch sets is set until its transaction ends.
+BEGIN;
+SET LOCAL synchronous_commit = off;
+SELECT expect('tandem_writer', 'SELECT tandem.scribe_settings()', 'done');
+SELECT same('a COMMIT waits for the disk',
+            current_setting('synchronous_commit'), 'on');
+COMMIT;

@@ -295,6 +295,14 @@ check_verify_notices() {
          CREATE TRIGGER same_place BEFORE INSERT ON tandem.entry FOR EACH ROW \
          WHEN (current_setting('tandem.plain_insert', true) IS DISTINCT FROM \
          'on') EXECUTE FUNCTION tandem.refuse_other_entry(); COMMIT"
+    spoiled 0015_settings "a batch that does not wait for the disk" "COMMIT" \
+        "ALTER FUNCTION tandem.scribe_settings() SET synchronous_commit = off" \
+        "ALTER FUNCTION tandem.scribe_settings() RESET synchronous_commit"
+    spoiled 0016_compression "a month that is compressed in another way" \
+        "entry_$month" \
+        "ALTER TABLE tandem.entry_$month ALTER COLUMN body \
+         SET COMPRESSION pglz" \
+        "ALTER TABLE tandem.entry_$month ALTER COLUMN body SET COMPRESSION lz4"
     spoiled 0002_tables "a DEFAULT partition" "DEFAULT" \
         "CREATE TABLE tandem.entry_rest PARTITION OF tandem.entry DEFAULT; \
          ALTER TABLE tandem.entry_rest OWNER TO tandem_owner" \

@@ -279,6 +279,31 @@ statements_are_one_transaction_and_rows_say_whose_they_are(void **state)
     pg_query_close(&other);
 }
 
+/* Its rows are still known to be its own. */
+static void
+who_makes_the_settings_is_given_the_time_outs_alone(void **state)
+{
+    struct pg_query *queries[] = { &query };
+    const struct pg_order order = { .queries = queries,
+                                    .query_count = 1,
+                                    .statement_ms = 10000,
+                                    .sets_itself = true };
+    struct err err = { 0 };
+
+    (void)state;
+    assert_int_equal(run("SET synchronous_commit = off", &err), 0);
+    ask("SELECT current_setting('synchronous_commit'),"
+        " current_setting('statement_timeout'),"
+        " current_setting('lock_timeout')");
+    assert_int_equal(pg_start(pg, &order, patience(), &err), 0);
+    assert_int_equal(pg_step(pg, patience(), &err), PG_ROW);
+    assert_int_equal(pg_query_index(pg), 0);
+    assert_string_equal(pg_text(pg, 0, NULL), "off");
+    assert_string_equal(pg_text(pg, 1, NULL), "9s");
+    assert_string_equal(pg_text(pg, 2, NULL), "5s");
+    assert_int_equal(pg_step(pg, patience(), &err), PG_DONE);
+}
+
 static void
 many_rows_come_one_by_one_and_may_be_left(void **state)
 {
@@ -763,6 +788,7 @@ main(void)
         TEST(arrays_hold_values_nulls_or_nothing),
         TEST(what_does_not_fit_is_told_before_anything_is_sent),
         TEST(statements_are_one_transaction_and_rows_say_whose_they_are),
+        TEST(who_makes_the_settings_is_given_the_time_outs_alone),
         TEST(many_rows_come_one_by_one_and_may_be_left),
         TEST(the_kind_says_whether_it_may_heal),
         TEST(a_password_is_in_no_error),

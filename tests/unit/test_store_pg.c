@@ -467,6 +467,29 @@ a_commit_of_unknown_outcome_may_be_sent_again(void **state)
     drop(seal);
 }
 
+/* A database whose commits do not wait for the disk; what is set when an entry
+ * comes is seen by a trigger. */
+static void
+a_commit_waits_for_the_disk_whatever_the_server_does(void **state)
+{
+    struct seal *seal = make_one();
+    struct err err = { 0 };
+
+    (void)state;
+    sql("ALTER ROLE scribe SET synchronous_commit = off");
+    sql("CREATE FUNCTION public.look() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN IF current_setting('synchronous_commit') <> 'on' THEN "
+        "RAISE EXCEPTION 'does not wait'; END IF; RETURN NULL; END$$");
+    sql("CREATE TRIGGER look AFTER INSERT ON tandem.entry "
+        "EXECUTE FUNCTION public.look()");
+    if (write_one(seal, &err) == -1)
+        fail_msg("%s", err.text);
+    sql("DROP TRIGGER look ON tandem.entry");
+    sql("DROP FUNCTION public.look()");
+    sql("ALTER ROLE scribe RESET synchronous_commit");
+    drop(seal);
+}
+
 /* ---- a way that swallows ------------------------------------------------- */
 
 /* Between a client and the server: lets so many bytes of the client's through,
@@ -599,7 +622,7 @@ the_schema_is_known(void **state)
 
     (void)state;
     assert_int_equal(store->ops->check(store, &schema, &err), 0);
-    assert_int_equal(schema.found, 14);
+    assert_int_equal(schema.found, 16);
     assert_in_range(schema.found, schema.min, schema.max);
     assert_int_equal(empty->ops->check(empty, &schema, &err), 0);
     assert_int_equal(schema.found, 0);
@@ -860,6 +883,7 @@ main(void)
         TEST(no_connection_to_be_had_heals),
         TEST(a_right_that_was_taken_away_heals),
         TEST(a_commit_of_unknown_outcome_may_be_sent_again),
+        TEST(a_commit_waits_for_the_disk_whatever_the_server_does),
         TEST(a_batch_that_came_in_part_stands_in_nobodys_way),
         TEST(another_encoding_blames_no_entry),
         TEST(the_schema_is_known),
