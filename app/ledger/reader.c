@@ -13,8 +13,10 @@
 #include "ledger/entry.h"
 #include "ledger/reader_rows.h"
 #include "text/json.h"
+#include "text/utf8.h"
 
 #define MAX_BODY_DEPTH 16
+#define MEND_GROWTH    3 /* U+FFFD for a byte */
 
 /* Members of a listed run that are columns as they are. */
 static const struct {
@@ -60,13 +62,32 @@ reader_sees_texts(const struct reader *reader)
 
 /* Each returns a new reference or NULL. */
 
+/* Somebody changed it: tandemctl verify tells, and whoever reads the rest is
+ * shown what can be. */
+static json_t *
+json_of_mended(const char *text, size_t len)
+{
+    bool mended = false;
+    json_t *value = NULL;
+    struct buf clean;
+
+    buf_init(&clean, MEND_GROWTH * len);
+    if (utf8_append_clean(&clean, text, len, &mended) == BUF_OK)
+        value = json_stringn(clean.bytes, clean.len);
+    buf_close(&clean);
+    return value;
+}
+
 static json_t *
 json_of_text(struct reader *reader, int column)
 {
     size_t len;
     const char *text = reader->ops->text(reader, column, &len);
 
-    return text != NULL ? json_stringn(text, len) : json_null();
+    if (text == NULL)
+        return json_null();
+    return utf8_is_clean(text, len) ? json_stringn_nocheck(text, len)
+                                    : json_of_mended(text, len);
 }
 
 static json_t *
@@ -266,13 +287,13 @@ add_entry(struct reader *reader, struct whole *run, struct err *err)
 static int
 add_content(struct reader *reader, struct whole *run, struct err *err)
 {
-    const char *part = reader->ops->text(reader, CONTENT_PART, NULL);
+    json_t *part = json_of_text(reader, CONTENT_PART);
+    const int result =
+        json_object_set_new(run->content, json_string_value(part),
+                            json_of_text(reader, CONTENT_TEXT));
 
-    if (part == NULL ||
-        json_object_set_new(run->content, part,
-                            json_of_text(reader, CONTENT_TEXT)) == -1)
-        return no_memory(err);
-    return 0;
+    json_decref(part);
+    return result == 0 ? 0 : no_memory(err);
 }
 
 static int

@@ -21,8 +21,9 @@
 #include "sys/fd.h"
 #include "sys/file.h"
 
-#define LOOK_MS 200 /* between looks at whether it is empty */
-#define TELL_MS 1000
+#define LOOK_MS    200 /* between looks at whether it is empty */
+#define TELL_MS    1000
+#define NAME_WIDTH 22
 
 /* ---- files --------------------------------------------------------------- */
 
@@ -88,6 +89,15 @@ has_gone(const char *path)
     return access(path, F_OK) == -1 && errno == ENOENT;
 }
 
+/* Whoever may write into the folder chose it. */
+static void
+print_file_name(const char *subfolder, const char *name)
+{
+    printf("%-4s  ", subfolder);
+    command_print_in_line(name);
+    printf("%*s  ", (int)(NAME_WIDTH - strnlen(name, NAME_WIDTH)), "");
+}
+
 static enum command_exit
 print_damaged(const struct listing *listing, const char *subfolder,
               const char *name, const char *why)
@@ -96,7 +106,10 @@ print_damaged(const struct listing *listing, const char *subfolder,
     bool printed;
 
     if (!listing->json) {
-        printf("%-4s  %-22s  cannot be read: %s\n", subfolder, name, why);
+        print_file_name(subfolder, name);
+        fputs("cannot be read: ", stdout);
+        command_print_in_line(why);
+        putchar('\n');
         return COMMAND_OK;
     }
     object = json_pack("{s:s, s:s, s:s}", "folder", subfolder, "file", name,
@@ -118,8 +131,9 @@ print_batch(const struct listing *listing, const char *subfolder,
     uuid_format(&first->place.log_id, log_id);
     clock_format_utc(first->place.recorded_unix_us, since);
     if (!listing->json) {
-        printf("%-4s  %-22s  %.19sZ  %7zu  %10zu  %s:%" PRId64 "\n", subfolder,
-               name, since, file->count, file->bytes, log_id, first->place.idx);
+        print_file_name(subfolder, name);
+        printf("%.19sZ  %7zu  %10zu  %s:%" PRId64 "\n", since, file->count,
+               file->bytes, log_id, first->place.idx);
         return COMMAND_OK;
     }
     object =
@@ -146,8 +160,8 @@ list_one(void *arg, const char *spool, const char *subfolder, const char *name)
     if (file == NULL && has_gone(path))
         return COMMAND_OK;
     if (listing->files++ == 0 && !listing->json)
-        printf("%-4s  %-22s  %-20s  %7s  %10s  %s\n", "IN", "FILE", "SINCE",
-               "ENTRIES", "BYTES", "FIRST ENTRY");
+        printf("%-4s  %-*s  %-20s  %7s  %10s  %s\n", "IN", NAME_WIDTH, "FILE",
+               "SINCE", "ENTRIES", "BYTES", "FIRST ENTRY");
     if (file == NULL)
         return print_damaged(listing, subfolder, name, err.text);
     listing->entries += file->count;

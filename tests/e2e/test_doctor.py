@@ -125,6 +125,12 @@ def test_a_batch_that_is_refused_again_is_said_to_be():
         spool = stack.folder / "state" / "spool"
         for number in range(2):
             (spool / "bad" / f"{number:016x}.jsonl").write_text("damaged\n")
+        steers = spool / "bad" / "\x1b[2J.jsonl"
+        steers.write_text("damaged\n")
+        listed = stack.tandemctl("spool", "ls")
+        assert "\\u001b[2J.jsonl" in listed.stdout, listed
+        assert "\x1b" not in listed.stdout, listed
+        steers.unlink()
         aside = stack.tandemctl("spool", "drain")
         assert aside.returncode == 0 and "--set-aside" in aside.stdout, aside
         again = stack.tandemctl("spool", "drain", "--set-aside")

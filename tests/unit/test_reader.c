@@ -416,6 +416,40 @@ test_entries_and_content_refuse_changes(void **state)
     lite_close(db);
 }
 
+/* Whoever has the file can write what is no text.  One such place must not keep
+ * the rest from being read. */
+static void
+test_what_is_no_text_is_shown_as_far_as_it_is(void **state)
+{
+    static const char spoil[] =
+        "INSERT INTO content SELECT run_id, CAST(x'70ff' AS TEXT),"
+        " zeroblob(32), '' FROM entry WHERE kind = 'accepted';"
+        "INSERT INTO content SELECT run_id, 'query', zeroblob(32),"
+        " CAST(x'61ff62' AS TEXT) FROM entry WHERE kind = 'accepted'";
+    const struct uuid run_id = accept_at("2026-01-01T00:00:00.000000Z");
+    struct lite *db = lite_open(fixture.path, LITE_READ_WRITE, 1000, NULL);
+    struct reader_cursor cursor = { .set = false };
+    struct err err = { 0 };
+    json_t *page, *run, *content;
+
+    (void)state;
+    assert_non_null(db);
+    if (lite_exec(db, spoil, &err) == -1)
+        fail_msg("%s", err.text);
+    lite_close(db);
+    page = list(10, &cursor);
+    assert_string_equal(json_get_string(json_array_get(page, 0), "query"),
+                        "a\xef\xbf\xbd"
+                        "b");
+    json_decref(page);
+    run = reader_get(reader, &run_id, NULL);
+    content = json_object_get(run, "content");
+    assert_string_equal(json_get_string(content, "query"), "a\xef\xbf\xbd"
+                                                           "b");
+    assert_non_null(json_object_get(content, "p\xef\xbf\xbd"));
+    json_decref(run);
+}
+
 /* ---- filters --------------------------------------------------------------- */
 
 static size_t
@@ -583,6 +617,7 @@ main(void)
         READER_TEST(test_a_ledger_that_is_not_there_is_told_apart),
         READER_TEST(test_the_view_for_people_agrees),
         READER_TEST(test_entries_and_content_refuse_changes),
+        READER_TEST(test_what_is_no_text_is_shown_as_far_as_it_is),
     };
     const struct CMUnitTest in_a_database[] = {
         OF_ANY(DATABASE_TEST),
