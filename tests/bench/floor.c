@@ -7,7 +7,7 @@
  *     floor commit PLACE SECONDS RUNS           commits of so many runs
  *
  * The first three are FastCGI servers of several processes; they say "ready"
- * and serve until a signal ends them.  The shape: a POST, two calls, a commit of
+ * when each has what it needs, and serve until a signal ends them.  The shape: a POST, two calls, a commit of
  * the record and four flushed pieces of an event stream.  Everything an error
  * could need is left out.
  */
@@ -27,7 +27,7 @@
 #include "bench/store.h"
 
 #define BACKLOG        4096
-#define MAX_WORKERS    256
+#define MAX_WORKERS    1024
 #define QUESTION_BYTES 65536
 
 static const char hello_head[] = "Content-Type: text/plain\r\n\r\n";
@@ -148,7 +148,8 @@ static const struct kind kinds[] = {
 
 /* Detached, so that libfcgi does not wait for the web server to close first. */
 static void
-work(const struct kind *kind, int listen_fd, uint16_t port, const char *place)
+work(const struct kind *kind, int listen_fd, int ready_fd, uint16_t port,
+     const char *place)
 {
     struct store *store = kind->has_store ? store_open(place) : NULL;
     FCGX_Request request;
@@ -157,6 +158,9 @@ work(const struct kind *kind, int listen_fd, uint16_t port, const char *place)
         calls_open(port, kind->on_answer);
     FCGX_Init();
     FCGX_InitRequest(&request, listen_fd, 0);
+    if (write(ready_fd, "", 1) != 1)
+        _exit(1);
+    close(ready_fd);
     while (FCGX_Accept_r(&request) == 0) {
         kind->serve(&request, store);
         FCGX_Detach(&request);
@@ -165,24 +169,41 @@ work(const struct kind *kind, int listen_fd, uint16_t port, const char *place)
     _exit(1);
 }
 
+/* A byte from each of them; its end comes early when one has failed. */
+static void
+wait_until_ready(int ready_fd, int64_t workers)
+{
+    char byte;
+
+    for (; workers > 0; workers--)
+        if (read(ready_fd, &byte, 1) != 1) {
+            fputs("floor: a worker did not get ready\n", stderr);
+            exit(1);
+        }
+    puts("ready");
+    fflush(stdout);
+}
+
 static int
 serve(const struct kind *kind, char **argv, int argc)
 {
     int64_t workers, port = 0;
-    int listen_fd;
+    int listen_fd, ready_fds[2];
 
     if (argc != 2 + (kind->on_answer != NULL) + kind->has_store ||
         str_to_int(argv[1], 1, MAX_WORKERS, &workers) == -1 ||
         (argc > 2 && str_to_int(argv[2], 1, 65535, &port) == -1))
         return usage();
     listen_fd = FCGX_OpenSocket(argv[0], BACKLOG);
+    if (pipe(ready_fds) == -1)
+        return 1;
     for (int64_t i = 0; i < workers; i++)
         if (fork() == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            work(kind, listen_fd, (uint16_t)port, argv[argc - 1]);
+            work(kind, listen_fd, ready_fds[1], (uint16_t)port, argv[argc - 1]);
         }
-    puts("ready");
-    fflush(stdout);
+    close(ready_fds[1]);
+    wait_until_ready(ready_fds[0], workers);
     for (;;)
         pause();
 }
