@@ -7,8 +7,9 @@
 #     cluster_deploy NAME FOLDER    makes a database with the ledger's schema,
 #                          by the scripts in FOLDER that DBAs run, and logins
 #
-# Reached through a socket in the folder and no port.  Durable as a real one:
-# fsync stays on, because the verify scripts look.
+# Reached through a socket in the folder and no port, by CLUSTER_CONNECTIONS at
+# once (30).  Durable as a real one: fsync stays on, because the verify scripts
+# look.
 
 cluster_folder=
 cluster_user=
@@ -42,7 +43,8 @@ cluster_ctl() {
 
 cluster_up() {
     cluster_ctl --log=log --options="-k $cluster_folder -c listen_addresses= \
-        -c max_connections=30 -c shared_buffers=32MB" start
+        -c max_connections=${CLUSTER_CONNECTIONS:-30} \
+        -c shared_buffers=32MB" start
 }
 
 cluster_down() {

@@ -33,14 +33,18 @@ class Refused(Exception):
 class Cluster:
     """Started by the script that the unit tests use, too."""
 
-    def __init__(self):
+    def __init__(self, connections=None):
         self.process = self.folder = None
         self.name = "ledger"
+        self.env = dict(os.environ)
+        if connections is not None:
+            self.env["CLUSTER_CONNECTIONS"] = str(connections)
 
     def __enter__(self):
         self.process = subprocess.Popen(
             [HERE / "pg_cluster.sh"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True, start_new_session=True)
+            stdout=subprocess.PIPE, text=True, start_new_session=True,
+            env=self.env)
         try:
             ready, _, self.folder = self._line().partition(" ")
             assert ready == "ready", "the cluster did not start"
