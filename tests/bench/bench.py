@@ -29,7 +29,7 @@ HISTORY = int(os.environ.get("BENCH_HISTORY", "1000000"))
 # Each with the seconds that it may take.
 SECTIONS = {
     "rates": (measures.rates, 260),
-    "latency": (measures.latency, 150),
+    "latency": (measures.latency, 300),
     "crowd": (measures.crowd, 150),
     "tls": (measures.tls, 60),
     "settings": (measures.settings, 90),

@@ -36,14 +36,15 @@ def spread(values):
             "max": max(values)}
 
 
+def at(value, *path):
+    for key in path:
+        value = value[key]
+    return value
+
+
 def median_of(results, *path):
     """Of a number that lies at path in each of them."""
-    values = []
-    for value in results:
-        for key in path:
-            value = value[key]
-        values.append(value)
-    return statistics.median(values)
+    return statistics.median(at(result, *path) for result in results)
 
 
 def ranks(results, key):
@@ -70,9 +71,9 @@ def row(what, callers, results):
     return told
 
 
-def ratio(results, floors, key="per_second"):
-    """Of each turn."""
-    return spread([result[key] / floor[key]
+def ratio(results, floors, *path):
+    """Of each turn, of a number that lies at path."""
+    return spread([at(result, *path) / at(floor, *path)
                    for result, floor in zip(results, floors)])
 
 
@@ -82,7 +83,7 @@ def _rates_on(ledger, kinds, tell, turns, seconds):
     wanted = [(kind, callers) for callers in CALLERS for kind in kinds]
     wanted.append(("tandem", CROWDED))
     found = {key: [] for key in wanted}
-    with World(ledger, floor=True) as world:
+    with World(ledger, floor=FLOORS) as world:
         world.tandem_load(32, 1)  # connections, caches
         for turn in range(turns):
             for kind, callers in wanted:
@@ -98,7 +99,8 @@ def _rates_on(ledger, kinds, tell, turns, seconds):
     for (kind, callers), results in found.items():
         rows.append({**row(kind, callers, results), "ledger": ledger})
         if kind == "tandem" and callers in CALLERS:
-            rows[-1]["of_shape"] = ratio(results, found["shape", callers])
+            rows[-1]["of_shape"] = ratio(results, found["shape", callers],
+                                         "per_second")
     return rows, connections
 
 
@@ -132,21 +134,36 @@ def commits(tell, ledger, seconds=2):
 
 # ---- latency -----------------------------------------------------------------
 
+def _latency_at(callers, world, tell, turns, seconds):
+    """The floor has a process for each stream, as many as can be busy."""
+    shape, tandem = [], []
+    ramp_ms = SLOW["pro_ms"]
+    with world.beside_floor(("shape",), callers):
+        world.floor_load("shape", callers, 1, ramp_ms=ramp_ms)  # connections
+        for turn in range(turns):
+            tell(f"{world.ledger_kind}: turn {turn + 1} of {turns}, {callers} "
+                 f"streams of {SLOW['flash_ms']}/{SLOW['pro_ms']} ms")
+            shape.append(world.floor_load("shape", callers, seconds,
+                                          ramp_ms=ramp_ms))
+            tandem.append(world.tandem_load(callers, seconds, ramp_ms=ramp_ms))
+    return [row("shape", callers, shape),
+            {**row("tandem", callers, tandem),
+             "of_shape": ratio(tandem, shape, "per_second"),
+             "final_added_p99_of_shape": ratio(tandem, shape,
+                                               "final_added_us", "p99")}]
+
+
 def latency(tell, ledgers, turns=2, seconds=3):
-    """How much later than its provider Tandem is, with slow models."""
+    """How much later than their provider Tandem and the floor are, with slow
+    models."""
     rows = []
     for ledger in ledgers:
         with World(ledger, workers=max(WAITING)) as world:
             world.models(**SLOW)
             world.tandem_load(max(WAITING), 1, ramp_ms=500)
             for callers in WAITING:
-                tell(f"{ledger}: {callers} streams of {SLOW['flash_ms']}/"
-                     f"{SLOW['pro_ms']} ms")
-                results = [world.tandem_load(callers, seconds,
-                                             ramp_ms=SLOW["pro_ms"])
-                           for _ in range(turns)]
-                rows.append({**row("tandem", callers, results),
-                             "ledger": ledger})
+                rows += [{**told, "ledger": ledger} for told in
+                         _latency_at(callers, world, tell, turns, seconds)]
     return {"models": SLOW, "rows": rows}
 
 
@@ -262,7 +279,8 @@ def settings(tell, ledgers, turns=TURNS, seconds=SECONDS, callers=8):
             world.__exit__(None, None, None)
     shipped = found["as shipped"]
     return {"ledger": ledger, "rows": [
-        {**row(name, callers, results), "of_shipped": ratio(results, shipped)}
+        {**row(name, callers, results),
+         "of_shipped": ratio(results, shipped, "per_second")}
         for name, results in found.items()]}
 
 
@@ -340,7 +358,7 @@ def profile(tell, ledgers):
 
 def quick(tell, ledgers, turns=4, seconds=2, callers=8):
     """Ratios for the guard; see guard.py."""
-    with World(ledgers[0], workers=16, floor=True) as world:
+    with World(ledgers[0], workers=16, floor=("shape",)) as world:
         shape, tandem = [], []
         world.tandem_load(callers, 1)
         world.floor_load("shape", callers, 1)
@@ -356,13 +374,12 @@ def quick(tell, ledgers, turns=4, seconds=2, callers=8):
             slow_shape.append(world.floor_load("shape", callers, 1))
             slow_tandem.append(world.tandem_load(callers, 1))
         floor_kb = world.memory("floor")
-    late = spread([t["final_added_us"]["p50"] / s["final_added_us"]["p50"]
-                   for t, s in zip(slow_tandem, slow_shape)])
     ratios = {
-        "rate, of the floor's": ratio(tandem, shape)["median"],
+        "rate, of the floor's": ratio(tandem, shape, "per_second")["median"],
         "processor time, of the floor's":
             ratio(tandem, shape, "cpu_us_all")["median"],
-        "final after its provider, of the floor's": late["median"],
+        "final after its provider, of the floor's":
+            ratio(slow_tandem, slow_shape, "final_added_us", "p50")["median"],
         "commits per run": median_of(tandem, "commits_per_run"),
     }
     if idle["private"] is not None:

@@ -27,6 +27,11 @@ def ratio(told):
     return f"{told['median']:.2f} ({told['min']:.2f}-{told['max']:.2f})"
 
 
+def of_shape(row, key):
+    """Empty for the floor itself, and where it was not measured."""
+    return ratio(row[key]) if key in row else ""
+
+
 def mib(kb):
     return "-" if kb is None else f"{kb / 1024:.2f}"
 
@@ -41,7 +46,7 @@ def table(heads, rows):
 
 def rates(data):
     rows = [(NAMES[row["what"]], row["ledger"], row["callers"], rate(row),
-             ratio(row["of_shape"]) if "of_shape" in row else "",
+             of_shape(row, "of_shape"),
              ms_ranks(row["total_us"]), f"{row['cpu_us_all']:.0f}",
              row["load_busy"]) for row in data["rows"]]
     streams = [row for row in data["rows"] if row["what"] == "tandem"]
@@ -71,14 +76,17 @@ def rates(data):
 
 def latency(data):
     models = data["models"]
-    rows = [(row["ledger"], row["callers"], rate(row), row["errors"],
+    rows = [(NAMES[row["what"]], row["ledger"], row["callers"], rate(row),
+             of_shape(row, "of_shape"), row["errors"],
              ms_ranks(row["preliminary_added_us"]),
-             ms_ranks(row["final_added_us"]), ms_ranks(row["final_to_done_us"]),
-             f"{row['cpu_us_all']:.0f}") for row in data["rows"]]
+             ms_ranks(row["final_added_us"]),
+             of_shape(row, "final_added_p99_of_shape"),
+             ms_ranks(row["final_to_done_us"]), f"{row['cpu_us_all']:.0f}")
+            for row in data["rows"]]
     return table((f"models of {models['flash_ms']}/{models['pro_ms']} ms",
-                  "streams", "/s (min-max)", "errors",
-                  "preliminary added ms", "final added ms",
-                  "final to done ms", "CPU us"), rows)
+                  "ledger", "streams", "/s (min-max)", "of the shape",
+                  "errors", "preliminary added ms", "final added ms",
+                  "p99 of the shape's", "final to done ms", "CPU us"), rows)
 
 
 def memory_rows(told):
@@ -215,30 +223,28 @@ def bars(title, rows):
     return f"<h3>{html.escape(title)}</h3>" + "".join(lines) + "</svg>"
 
 
+def label(row):
+    return f"{NAMES[row['what']]}, {row['ledger']}, {row['callers']}"
+
+
 def plots(result):
     sections = result["sections"]
     drawn = []
     if "rates" in sections:
         rows = sections["rates"]["rows"]
         drawn.append(bars("Answers a second, instant models", [
-            (f"{NAMES[row['what']]}, {row['ledger']}, {row['callers']}",
-             *(row["per_second"][key] for key in ("median", "min", "max")))
+            (label(row), *(row["per_second"][key]
+                           for key in ("median", "min", "max")))
             for row in rows if row["what"] != "file"]))
         drawn.append(bars("Processor time of an answer, us", [
-            (f"{NAMES[row['what']]}, {row['ledger']}, {row['callers']}",
-             *[row["cpu_us_all"]] * 3)
-            for row in rows]))
+            (label(row), *[row["cpu_us_all"]] * 3) for row in rows]))
     if "latency" in sections:
-        drawn.append(bars("Pro's answer to `final`, ms: p50 to p99", [
-            (f"{row['callers']} streams, {row['ledger']}",
-             *(row["final_added_us"][rank] / 1000
-               for rank in ("p50", "p50", "p99")))
-            for row in sections["latency"]["rows"]]))
-        drawn.append(bars("`final` to `done`, ms: p50 to p99", [
-            (f"{row['callers']} streams, {row['ledger']}",
-             *(row["final_to_done_us"][rank] / 1000
-               for rank in ("p50", "p50", "p99")))
-            for row in sections["latency"]["rows"]]))
+        for what, key in (("Pro's answer to `final`", "final_added_us"),
+                          ("`final` to `done`", "final_to_done_us")):
+            drawn.append(bars(f"{what}, ms by streams: p50 to p99", [
+                (label(row), *(row[key][rank] / 1000
+                               for rank in ("p50", "p50", "p99")))
+                for row in sections["latency"]["rows"]]))
     for ledger, told in sections.get("crowd", {}).items():
         drawn.append(bars(f"Memory, MiB of PSS each, {ledger}", [
             (who.replace("_", " "), *[kb["pss"] / 1024] * 3)

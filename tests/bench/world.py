@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 
 import machine
 from database import Cluster
@@ -20,6 +21,9 @@ from tandem import (BUILD, QUERY, ROOT, Process, Stack, free_port, program,
 
 PROGRAMS = ROOT / "build/bench"
 WORKERS_START_S = 60
+# Each process of the floor holds one, and those of one that was stopped may
+# still be there while the next one starts.
+CONNECTIONS = 2000
 
 STAMP = "sent_mono_us={{sent_mono_us}}"
 ANSWER = ("Sunlight is scattered by the air, and blue light more than red. "
@@ -27,8 +31,8 @@ ANSWER = ("Sunlight is scattered by the air, and blue light more than red. "
 ASKED = "Why is the sky blue? " * 20
 BODY = json.dumps({"query": ASKED, "context": {"audience": "a curious child"}})
 
-FLOOR_WORKERS = 8
 FLOORS = ("hello", "calls", "shape")
+FLOOR_WORKERS = 8
 
 
 # ---- ledgers -----------------------------------------------------------------
@@ -68,7 +72,7 @@ class Postgres:
     """A cluster of its own, with the schema that DBAs deploy."""
 
     def __init__(self):
-        self.database = Cluster()
+        self.database = Cluster(CONNECTIONS)
 
     def __enter__(self):
         self.database.__enter__()
@@ -99,17 +103,23 @@ LEDGERS = {"sqlite": Sqlite, "postgresql": Postgres}
 class Floor:
     """lighttpd with a small file, and with FastCGI servers of our own."""
 
-    def __init__(self, folder, sim_port, place, workers=FLOOR_WORKERS):
+    def __init__(self, folder, sim_port, place, kinds, workers):
         self.folder = folder
+        self.kinds = kinds
+        self.workers = workers
         self.port = free_port()
         self.processes = {}
-        folder.mkdir()
-        (folder / "hello.txt").write_text("A small file to set the floor.\n")
-        arguments = {"hello": [], "calls": [sim_port],
-                     "shape": [sim_port, place]}
-        for kind in FLOORS:
-            self._start(kind, [PROGRAMS / "floor", kind, folder / f"{kind}.sock",
-                               workers, *arguments[kind]])
+        self.arguments = {"hello": [], "calls": [sim_port],
+                          "shape": [sim_port, place]}
+
+    def start(self):
+        """May fail halfway; stop() ends what is there."""
+        (self.folder / "hello.txt").write_text(
+            "A small file to set the floor.\n")
+        for kind in self.kinds:
+            self._start(kind, [PROGRAMS / "floor", kind,
+                               self.folder / f"{kind}.sock", self.workers,
+                               *self.arguments[kind]])
         for process in self.processes.values():
             process.ready(lambda process=process: "ready" in process.text())
         self._start("lighttpd", [program("lighttpd"), "-D", "-f",
@@ -126,7 +136,7 @@ class Floor:
         servers = ",\n".join(
             f'"/{kind}" => (( "socket" => "{self.folder}/{kind}.sock", '
             '"check-local" => "disable", "tcp-fin-propagate" => "enable" ))'
-            for kind in FLOORS)
+            for kind in self.kinds)
         path.write_text(
             'server.modules = ( "mod_fastcgi" )\n'
             f'server.bind = "127.0.0.1"\nserver.port = {self.port}\n'
@@ -145,7 +155,7 @@ class Floor:
 
     def cpu_seconds(self, kind):
         roles = {"web server": "lighttpd"}
-        if kind in FLOORS:
+        if kind in self.kinds:
             roles["workers"] = kind
         return {role: machine.cpu_of_session(self.processes[name].pid)
                 for role, name in roles.items()}
@@ -194,14 +204,14 @@ def syscalls_of(pids, seconds):
 class World:
     """Tandem on one kind of ledger; and its floor, when asked for."""
 
-    def __init__(self, ledger="sqlite", workers=112, env=None, floor=False,
-                 floor_workers=FLOOR_WORKERS, body=BODY):
+    def __init__(self, ledger="sqlite", workers=112, env=None, floor=(),
+                 body=BODY):
         self.ledger_kind = ledger
         self.workers = workers
         self.env = {"STREAM_WORKERS_MIN": str(workers),
                     "STREAM_WORKERS_MAX": str(workers + 16),
                     "EARLY_FLASH_TERMINATION": "false", **(env or {})}
-        self.floor_workers = floor_workers if floor else 0
+        self.floor_kinds = floor
         self.body = body
         self.header = None
         if "API_KEY" in self.env:
@@ -218,12 +228,8 @@ class World:
             stack.expect_errors.add("ledger_write_failed")
             wait_until(lambda: len(stack.workers("stream")) >= self.workers,
                        WORKERS_START_S, "all workers")
-            if self.floor_workers:
-                self.floor = Floor(stack.folder / "floor",
-                                   stack.sim_address[1],
-                                   self.ledger.place(stack.folder),
-                                   self.floor_workers)
-                exits.callback(self.floor.stop)
+            if self.floor_kinds:
+                exits.enter_context(self.beside_floor(self.floor_kinds))
             self.models()
             self._exits = exits.pop_all()
         return self
@@ -231,19 +237,33 @@ class World:
     def __exit__(self, *exception):
         return self._exits.__exit__(*exception)
 
+    @contextlib.contextmanager
+    def beside_floor(self, kinds, workers=FLOOR_WORKERS):
+        """While inside, there is a floor with so many workers of each kind."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="floor-",
+                                               dir=self.stack.folder))
+        self.floor = Floor(folder, self.stack.sim_address[1],
+                           self.ledger.place(folder), kinds, workers)
+        try:
+            self.floor.start()
+            yield
+        finally:
+            self.floor.stop()
+            self.floor = None
+
     def models(self, flash_ms=0, pro_ms=0, chunks=1):
         self.stack.sim.set(flash_delay_ms=flash_ms, pro_delay_ms=pro_ms,
                            chunk_ms=0, chunks=chunks, text=ANSWER)
 
     # ---- load ----
 
-    def floor_load(self, kind, callers, seconds):
+    def floor_load(self, kind, callers, seconds, **options):
         """kind is "file" or one of FLOORS."""
         path = "/hello.txt" if kind == "file" else f"/{kind}"
         post = self.body if kind in ("calls", "shape") else None
         before = self.cpu_seconds(kind)
         result = load(self.floor.port, path, callers=callers, seconds=seconds,
-                      post=post, plain=kind == "calls")
+                      post=post, plain=kind == "calls", **options)
         self._note_cpu(result, before, kind)
         return result
 
