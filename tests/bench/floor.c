@@ -7,9 +7,9 @@
  *     floor commit PLACE SECONDS RUNS           commits of so many runs
  *
  * The first three are FastCGI servers of several processes; they say "ready"
- * when each has what it needs, and serve until a signal ends them.  The shape: a POST, two calls, a commit of
- * the record and four flushed pieces of an event stream.  Everything an error
- * could need is left out.
+ * when each has what it needs, and serve until a signal ends them.  The shape:
+ * a POST, two calls, a commit of the record and four flushed pieces of an event
+ * stream.  Everything an error could need is left out.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -177,7 +177,7 @@ wait_until_ready(int ready_fd, int64_t workers)
 
     for (; workers > 0; workers--)
         if (read(ready_fd, &byte, 1) != 1) {
-            fputs("floor: a worker did not get ready\n", stderr);
+            fputs("floor: a worker has failed\n", stderr);
             exit(1);
         }
     puts("ready");

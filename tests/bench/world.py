@@ -31,8 +31,8 @@ ANSWER = ("Sunlight is scattered by the air, and blue light more than red. "
 ASKED = "Why is the sky blue? " * 20
 BODY = json.dumps({"query": ASKED, "context": {"audience": "a curious child"}})
 
-FLOORS = ("hello", "calls", "shape")
 FLOOR_WORKERS = 8
+FLOORS = ("hello", "calls", "shape")
 
 
 # ---- ledgers -----------------------------------------------------------------
