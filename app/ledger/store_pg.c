@@ -148,7 +148,8 @@ write_all(struct store *store, const struct seal *const *entries, size_t count,
     struct err why = { 0 };
     int result;
 
-    store_pg_batch_fill(&self->batch, entries, count);
+    store_pg_batch_fill(&self->batch, entries, count,
+                        (self->attempt_ms + 1) / 2);
     result = run(self, &self->batch.write, true, &why);
     pg_query_clear(&self->batch.write);
     if (result == -1)

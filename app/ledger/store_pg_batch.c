@@ -9,7 +9,7 @@
 #define MAX_SQL_BYTES   256
 #define ENTRY_PARAMS    (COLUMN_COUNT + 2)
 #define CONTENT_PARAMS  5
-#define PARAM_COUNT     (ENTRY_PARAMS + CONTENT_PARAMS)
+#define LOCK_MS_PARAM   (ENTRY_PARAMS + CONTENT_PARAMS + 1)
 
 /* Of the columns in their order, then leaf_hash and body. */
 static const enum pg_type entry_types[ENTRY_PARAMS] = {
@@ -122,7 +122,8 @@ add_content(struct pg_query *query, const struct seal *entry, size_t index,
 /* An array for each column. */
 void
 store_pg_batch_fill(struct store_pg_batch *batch,
-                    const struct seal *const *entries, size_t count)
+                    const struct seal *const *entries, size_t count,
+                    int64_t lock_ms)
 {
     struct pg_query *query = &batch->write;
 
@@ -140,6 +141,7 @@ store_pg_batch_fill(struct store_pg_batch *batch,
                 add_content(query, entries[i], part, column);
         pg_array_end(query);
     }
+    pg_add_int(query, lock_ms);
 }
 
 /* ---- the statement ------------------------------------------------------- */
@@ -148,10 +150,11 @@ store_pg_batch_fill(struct store_pg_batch *batch,
 static int
 write_sql(struct buf *sql)
 {
-    enum buf_status status = buf_append_str(
-        sql, "SELECT tandem.scribe_settings(), tandem.scribe_write(");
+    enum buf_status status = buf_printf(
+        sql, "SELECT tandem.scribe_settings($%d), tandem.scribe_write(",
+        LOCK_MS_PARAM);
 
-    for (int i = 1; i <= PARAM_COUNT && status == BUF_OK; i++)
+    for (int i = 1; i < LOCK_MS_PARAM && status == BUF_OK; i++)
         status = buf_printf(sql, "%s$%d", i > 1 ? ", " : "", i);
     if (status == BUF_OK)
         status = buf_append_str(sql, ")");

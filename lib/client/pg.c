@@ -2,7 +2,7 @@
  * pg.c - see pg.h.
  *
  * How a transaction goes over the wire, all of it before the first answer is
- * awaited: BEGIN, the time-outs, the settings, the statements, COMMIT, Sync.
+ * awaited: BEGIN, a time-out, the settings, the statements, COMMIT, Sync.
  * Results come back in the same order, a NULL behind each; after an error the
  * server skips the rest.  libpq is non-blocking throughout: poll(2) and the
  * deadline are ours.  PQcancel() is not used, since it blocks.
@@ -235,22 +235,11 @@ send_timeout(struct pg *pg, const char *name, int64_t ms, struct err *err)
     return send_leading(pg, sql, err);
 }
 
-/* The server gives up before we do, so that we hear why. */
 static int
-send_timeouts(struct pg *pg, int64_t statement_ms, struct err *err)
+send_settings(struct pg *pg, int64_t statement_ms, struct err *err)
 {
-    if (statement_ms < 1)
-        statement_ms = 1;
-    if (send_timeout(pg, "statement_timeout", statement_ms - statement_ms / 10,
-                     err) == -1 ||
-        send_timeout(pg, "lock_timeout", (statement_ms + 1) / 2, err) == -1)
+    if (send_timeout(pg, "lock_timeout", (statement_ms + 1) / 2, err) == -1)
         return -1;
-    return 0;
-}
-
-static int
-send_settings(struct pg *pg, struct err *err)
-{
     for (size_t i = 0; i < ARRAY_LEN(settings); i++)
         if (send_leading(pg, settings[i], err) == -1)
             return -1;
@@ -286,14 +275,18 @@ send_all(struct pg *pg, const struct pg_order *order, int64_t deadline_mono_ms,
         pg->mode == PG_WRITE
             ? "BEGIN ISOLATION LEVEL READ COMMITTED"
             : "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-    const int64_t statement_ms = order->statement_ms > 0
-                                     ? order->statement_ms
-                                     : clock_left_ms(deadline_mono_ms);
+    int64_t statement_ms = order->statement_ms > 0
+                               ? order->statement_ms
+                               : clock_left_ms(deadline_mono_ms);
 
+    if (statement_ms < 1)
+        statement_ms = 1;
     pg->leading_count = 0;
+    /* The server gives up before we do, so that we hear why. */
     if (send_leading(pg, begin, err) == -1 ||
-        send_timeouts(pg, statement_ms, err) == -1 ||
-        (!order->sets_itself && send_settings(pg, err) == -1))
+        send_timeout(pg, "statement_timeout", statement_ms - statement_ms / 10,
+                     err) == -1 ||
+        (!order->sets_itself && send_settings(pg, statement_ms, err) == -1))
         return -1;
     for (size_t i = 0; i < order->query_count; i++)
         if (send_query(pg, order->queries[i], err) == -1)

@@ -67,9 +67,10 @@ struct pg_order {
     size_t query_count;
     int64_t statement_ms; /* the server's limit for each; 0: the deadline */
 
-    /* The statements make the settings, all but the time-outs: that COMMIT waits
-     * for the disk, and that the server soon misses a client who has gone.  Ours
-     * are a statement for each, which a small transaction feels. */
+    /* The statements make the settings, all but the server's limit: how long to
+     * wait for a lock, that COMMIT waits for the disk, that a client who has gone
+     * is soon missed.  Ours are a statement for each, which a small transaction
+     * feels. */
     bool sets_itself;
 };
 

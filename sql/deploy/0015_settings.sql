@@ -42,13 +42,14 @@ $guard$;
 
 -- Names in full, so that no search_path matters: to set one here would cost as much
 -- as all of these.  The keepalives are for the locks of a scribe whose host has gone.
-CREATE FUNCTION tandem.scribe_settings()
+CREATE FUNCTION tandem.scribe_settings(lock_ms bigint)
 RETURNS void
 LANGUAGE plpgsql
 AS $body$
 DECLARE
     setting text;
 BEGIN
+    setting := pg_catalog.set_config('lock_timeout', lock_ms::text, true);
     setting := pg_catalog.set_config('synchronous_commit', 'on', true);
     setting := pg_catalog.set_config('tcp_keepalives_idle', '5', true);
     setting := pg_catalog.set_config('tcp_keepalives_interval', '2', true);
@@ -56,10 +57,10 @@ BEGIN
 END
 $body$;
 
-REVOKE ALL ON FUNCTION tandem.scribe_settings() FROM PUBLIC;
+REVOKE ALL ON FUNCTION tandem.scribe_settings(bigint) FROM PUBLIC;
 
 -- A program that is running does not wait for grants.sql.
-GRANT EXECUTE ON FUNCTION tandem.scribe_settings() TO tandem_writer;
+GRANT EXECUTE ON FUNCTION tandem.scribe_settings(bigint) TO tandem_writer;
 
 INSERT INTO tandem.schema_version (version, step, file_sha256)
 VALUES (15, '0015_settings', :'sha256_0015');

@@ -29,7 +29,7 @@ BEGIN
 END
 $guard$;
 
-DROP FUNCTION tandem.scribe_settings();
+DROP FUNCTION tandem.scribe_settings(bigint);
 
 DELETE FROM tandem.schema_version WHERE version = 15;
 

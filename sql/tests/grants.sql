@@ -144,7 +144,7 @@ FROM tried_role, (VALUES
     ('tandem.is_content(''a'', NULL)'),
     ('tandem.scribe_absent(''{}'', ''{}'', ''{}'', ''{}'')'),
     ('tandem.scribe_end_log(''nobody'', NULL, now())'),
-    ('tandem.scribe_settings()'),
+    ('tandem.scribe_settings(2000)'),
     ('tandem.scribe_write(' || repeat('''{}'', ', 25) || '''{}'')'))
     AS tried (call);
 

@@ -219,7 +219,9 @@ FROM (VALUES ('legal_hold (reason, placed_by) VALUES (''x'', ''y'')'),
 -- What a batch sets is set until its transaction ends.
 BEGIN;
 SET LOCAL synchronous_commit = off;
-SELECT expect('tandem_writer', 'SELECT tandem.scribe_settings()', 'done');
+SELECT expect('tandem_writer', 'SELECT tandem.scribe_settings(1234)', 'done');
 SELECT same('a COMMIT waits for the disk',
             current_setting('synchronous_commit'), 'on');
+SELECT same('nobody waits for a lock for ever',
+            current_setting('lock_timeout'), '1234ms');
 COMMIT;

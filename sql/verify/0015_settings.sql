@@ -14,7 +14,7 @@ DECLARE
     held pg_proc;
 BEGIN
     SELECT * INTO held FROM pg_proc
-    WHERE oid = to_regprocedure('tandem.scribe_settings()');
+    WHERE oid = to_regprocedure('tandem.scribe_settings(bigint)');
     IF held.oid IS NULL OR held.prosecdef
         OR held.proowner <> 'tandem_owner'::regrole
         OR has_function_privilege('public', held.oid, 'EXECUTE')
@@ -22,10 +22,11 @@ BEGIN
         RAISE EXCEPTION 'tandem: scribe_settings() is missing or differs';
     END IF;
     SET LOCAL synchronous_commit = off;
-    PERFORM tandem.scribe_settings();
-    IF current_setting('synchronous_commit') <> 'on' THEN
+    PERFORM tandem.scribe_settings(1234);
+    IF current_setting('synchronous_commit') <> 'on'
+        OR current_setting('lock_timeout') <> '1234ms' THEN
         RAISE EXCEPTION 'tandem: after scribe_settings() a COMMIT does not wait '
-            'for the disk';
+            'for the disk, or waits for locks too long';
     END IF;
 END
 $verify$;

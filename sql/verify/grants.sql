@@ -38,7 +38,7 @@ BEGIN
          'scribe_end_log(text,uuid,timestamp with time zone)'),
         ('tandem_writer', 'EXECUTE', 'scribe_absent(uuid[],bigint[],'
          'timestamp with time zone[],bytea[])'),
-        ('tandem_writer', 'EXECUTE', 'scribe_settings()'),
+        ('tandem_writer', 'EXECUTE', 'scribe_settings(bigint)'),
         ('tandem_writer', 'SELECT', 'log_end.log_id'),
         ('tandem_writer', 'SELECT', 'log_end.ended_at'),
 

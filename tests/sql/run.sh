@@ -296,8 +296,10 @@ check_verify_notices() {
          WHEN (current_setting('tandem.plain_insert', true) IS DISTINCT FROM \
          'on') EXECUTE FUNCTION tandem.refuse_other_entry(); COMMIT"
     spoiled 0015_settings "a batch that does not wait for the disk" "COMMIT" \
-        "ALTER FUNCTION tandem.scribe_settings() SET synchronous_commit = off" \
-        "ALTER FUNCTION tandem.scribe_settings() RESET synchronous_commit"
+        "ALTER FUNCTION tandem.scribe_settings(bigint) \
+         SET synchronous_commit = off" \
+        "ALTER FUNCTION tandem.scribe_settings(bigint) \
+         RESET synchronous_commit"
     spoiled 0016_compression "a month that is compressed in another way" \
         "entry_$month" \
         "ALTER TABLE tandem.entry_$month ALTER COLUMN body \

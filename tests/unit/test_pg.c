@@ -281,7 +281,7 @@ statements_are_one_transaction_and_rows_say_whose_they_are(void **state)
 
 /* Its rows are still known to be its own. */
 static void
-who_makes_the_settings_is_given_the_time_outs_alone(void **state)
+who_makes_the_settings_is_given_the_limit_alone(void **state)
 {
     struct pg_query *queries[] = { &query };
     const struct pg_order order = { .queries = queries,
@@ -300,7 +300,7 @@ who_makes_the_settings_is_given_the_time_outs_alone(void **state)
     assert_int_equal(pg_query_index(pg), 0);
     assert_string_equal(pg_text(pg, 0, NULL), "off");
     assert_string_equal(pg_text(pg, 1, NULL), "9s");
-    assert_string_equal(pg_text(pg, 2, NULL), "5s");
+    assert_string_equal(pg_text(pg, 2, NULL), "0");
     assert_int_equal(pg_step(pg, patience(), &err), PG_DONE);
 }
 
@@ -788,7 +788,7 @@ main(void)
         TEST(arrays_hold_values_nulls_or_nothing),
         TEST(what_does_not_fit_is_told_before_anything_is_sent),
         TEST(statements_are_one_transaction_and_rows_say_whose_they_are),
-        TEST(who_makes_the_settings_is_given_the_time_outs_alone),
+        TEST(who_makes_the_settings_is_given_the_limit_alone),
         TEST(many_rows_come_one_by_one_and_may_be_left),
         TEST(the_kind_says_whether_it_may_heal),
         TEST(a_password_is_in_no_error),
