@@ -149,8 +149,7 @@ def _latency_at(callers, world, tell, turns, seconds):
     return [row("shape", callers, shape),
             {**row("tandem", callers, tandem),
              "of_shape": ratio(tandem, shape, "per_second"),
-             "final_added_p99_of_shape": ratio(tandem, shape,
-                                               "final_added_us", "p99")}]
+             "total_p99_of_shape": ratio(tandem, shape, "total_us", "p99")}]
 
 
 def latency(tell, ledgers, turns=2, seconds=3):

@@ -80,13 +80,14 @@ def latency(data):
              of_shape(row, "of_shape"), row["errors"],
              ms_ranks(row["preliminary_added_us"]),
              ms_ranks(row["final_added_us"]),
-             of_shape(row, "final_added_p99_of_shape"),
-             ms_ranks(row["final_to_done_us"]), f"{row['cpu_us_all']:.0f}")
+             ms_ranks(row["final_to_done_us"]), ms_ranks(row["total_us"]),
+             of_shape(row, "total_p99_of_shape"), f"{row['cpu_us_all']:.0f}")
             for row in data["rows"]]
     return table((f"models of {models['flash_ms']}/{models['pro_ms']} ms",
                   "ledger", "streams", "/s (min-max)", "of the shape",
                   "errors", "preliminary added ms", "final added ms",
-                  "p99 of the shape's", "final to done ms", "CPU us"), rows)
+                  "final to done ms", "whole stream ms", "p99 of the shape's",
+                  "CPU us"), rows)
 
 
 def memory_rows(told):
