@@ -467,8 +467,8 @@ a_commit_of_unknown_outcome_may_be_sent_again(void **state)
     drop(seal);
 }
 
-/* A database whose commits do not wait for the disk; what is set when an entry
- * comes is seen by a trigger. */
+/* A database whose commits do not wait for the disk, and wait for locks for ever;
+ * what is set when an entry comes is seen by a trigger. */
 static void
 a_commit_waits_for_the_disk_whatever_the_server_does(void **state)
 {
@@ -478,8 +478,9 @@ a_commit_waits_for_the_disk_whatever_the_server_does(void **state)
     (void)state;
     sql("ALTER ROLE scribe SET synchronous_commit = off");
     sql("CREATE FUNCTION public.look() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$BEGIN IF current_setting('synchronous_commit') <> 'on' THEN "
-        "RAISE EXCEPTION 'does not wait'; END IF; RETURN NULL; END$$");
+        "$$BEGIN IF current_setting('synchronous_commit') <> 'on' "
+        "OR current_setting('lock_timeout') = '0' THEN "
+        "RAISE EXCEPTION 'not as it has to be'; END IF; RETURN NULL; END$$");
     sql("CREATE TRIGGER look AFTER INSERT ON tandem.entry "
         "EXECUTE FUNCTION public.look()");
     if (write_one(seal, &err) == -1)
