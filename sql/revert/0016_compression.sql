@@ -1,5 +1,5 @@
--- Takes back 0016_compression: new texts are compressed as the server does by itself, what
--- is there stays as it is.
+-- Takes back 0016_compression: new texts are compressed as the server does by
+-- itself, what is there stays as it is.
 -- Locks: ACCESS EXCLUSIVE on entry, content and their partitions.
 
 \set ON_ERROR_STOP on

@@ -1,5 +1,6 @@
--- Fails unless 0016_compression is in: texts are compressed in one way in each table and all
--- of its partitions, by LZ4 or, on a server that had none, as the server does.
+-- Fails unless 0016_compression is in: texts are compressed in one way in each table
+-- and all of its partitions, by LZ4 or, on a server that had none, as the server
+-- does.
 -- Changes nothing.  Locks: ACCESS SHARE.  By a member of tandem_owner.
 
 \set ON_ERROR_STOP on
